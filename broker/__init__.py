@@ -1,0 +1,1 @@
+"""The floor: the queue, its leases, the ledger and the server. Imports nothing else of ours."""

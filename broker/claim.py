@@ -1,0 +1,65 @@
+"""A claim: one jobfile in the hands of one holder, as the server answered it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a holder needs to know of the jobfile it was given."""
+
+    #: The claim's secret, made by the claimer; whoever does not have it can neither renew nor settle.
+    token: str
+    job_id: str
+    #: How long the lease lasts from the moment the claim was sent.
+    lease_s: float
+    #: The jobfile's folder, as enqueued (its real path), and its name in it.
+    directory: str
+    name: str
+    #: The number that this start of the jobfile will have.
+    attempt: int
+    #: How often it was handed out, this time included.
+    deliveries: int
+    #: Failures counted so far.
+    failures: int
+    #: Jobfiles of its kind to a node; 0: as many as there are slots.
+    per_node: int
+    #: The campaign's options, as text; `name` is the campaign's.
+    campaign: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        return f"{self.directory}/{self.name}"
+
+
+def text(value: Any) -> Any:
+    """Bytes from a connection that does not decode, as text; names need not be UTF-8."""
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+
+def pairs(flat: Sequence[Any]) -> dict[str, str]:
+    """A flat reply (field, value, field, value …) as a dict; RESP3 servers send a dict."""
+    if isinstance(flat, dict):
+        return {text(k): text(v) for k, v in flat.items()}
+    return {text(k): text(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def parse_claim(reply: Sequence[Any], token: str) -> Claim | None:
+    """The server's answer to a claim; None if it gave nothing out."""
+    if text(reply[0]) != "claimed":
+        return None
+    _, lease_ms, job_id, job, campaign = reply
+    record = pairs(job)
+    return Claim(
+        token=token,
+        job_id=text(job_id),
+        lease_s=int(lease_ms) / 1000,
+        directory=record["directory_path"],
+        name=record["name"],
+        attempt=int(record.get("attempt", 0)) + (0 if "started_at" in record else 1),
+        deliveries=int(record.get("deliveries", 0)),
+        failures=int(record.get("failures", 0)),
+        per_node=int(record["lane"].split(".")[1]),
+        campaign=pairs(campaign),
+    )

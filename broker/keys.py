@@ -1,0 +1,70 @@
+"""Every key in the server: its type, its meaning, who deletes it. The Lua scripts spell the same names (lua/prelude.lua).
+
+====================  ======  ==========================================================================================
+key                   type    meaning; who deletes it
+====================  ======  ==========================================================================================
+job:<id>              hash    one jobfile's record, from its first enqueue on: what waits, what runs, what ended; `forget`
+lane:<lane>           list    ids that wait, head first. An id is a *ticket*: it counts only while the record says
+                              `queued` and names this lane (so cancel and take_back need not search); `claim`
+lanes                 zset    the lanes that hold tickets, ranked by priority, then by estimate; `claim` when a lane is empty
+leases                zset    id -> lease end, server ms: exactly the claimed jobfiles; whichever verb ends the claim
+tokens                hash    token -> id of the claim it holds; whichever verb ends the claim
+ended:<state>         zset    id -> when (failed, quarantined, cancelled); `retry`, `enqueue`, `forget`
+campaigns             hash    name -> number; `forget`
+campaign_serial       string  the last campaign number given out; nobody
+campaign:<n>          hash    options, pause and failure streak of a campaign; `forget`
+campaign:<n>:jobs     list    ids in the order of their enqueueing; `forget`
+counts:<n>            hash    state -> how many jobfiles of the campaign; `forget`
+directories           hash    number -> path; nobody (one line per directory)
+directory_numbers     hash    path -> number; nobody
+batch:<id>:<chunk>    string  an enqueue's answer, so that repeating it changes nothing; expires after a day
+beat                  hash    the last beat and the time settings that every verb obeys; nobody
+workers               hash    name -> what the worker said at its last renewal (JSON); `leave`, the ledger after a day
+blocks                set     ids of blocks; nobody (O(blocks))
+block:<id>            hash    what is known of a block; nobody (O(blocks))
+events                stream  the history: one entry per change (docs/events.md); nobody yet
+bell                  list    wake-up tokens for idle workers; losing one loses nothing; `claim` when nothing waits
+jobfiles              list    the queue's name in Celery. Ours never lie in it; what does is not ours -> `rejected`
+rejected              list    messages that are not ours, kept for a person, at most 1,000; nobody
+====================  ======  ==========================================================================================
+
+The names are those of one database of one server; a Redis *cluster* is not supported. `unacked` and `unacked_index` stay kombu's own:
+a stock client (Flower, `celery inspect`) restores what it finds in them, so a lease must not lie there.
+"""
+
+#: The Celery queue whose messages are leases.
+QUEUE = "jobfiles"
+BEAT = "beat"
+BELL = "bell"
+BLOCKS = "blocks"
+CAMPAIGNS = "campaigns"
+DIRECTORIES = "directories"
+EVENTS = "events"
+LANES = "lanes"
+LEASES = "leases"
+REJECTED = "rejected"
+WORKERS = "workers"
+
+
+def job(job_id: str) -> str:
+    return f"job:{job_id}"
+
+
+def block(block_id: str) -> str:
+    return f"block:{block_id}"
+
+
+def campaign(number: int | str) -> str:
+    return f"campaign:{number}"
+
+
+def campaign_jobs(number: int | str) -> str:
+    return f"campaign:{number}:jobs"
+
+
+def counts(number: int | str) -> str:
+    return f"counts:{number}"
+
+
+def ended(state: str) -> str:
+    return f"ended:{state}"

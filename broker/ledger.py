@@ -1,0 +1,151 @@
+"""What is known of jobfiles, campaigns, workers and blocks: reads only, but for blocks, which nobody leases.
+
+Every method raises Unreachable when the server cannot answer.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import redis
+
+from broker import keys
+from broker.enqueue import job_id
+from broker.records import BlockSeen, Campaign, Job, State, WorkerSeen, parse_campaign, parse_job, parse_worker
+from broker.scripts import translated
+
+#: Records per round trip.
+_PAGE = 500
+#: A block counts as live this long after its submission without a worker, and this long after its worker's last word.
+_BLOCK_START_S, _BLOCK_SILENCE_S = 120.0, 600.0
+
+
+class Ledger:
+    """The server's records, read."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        # redis-py types every answer as bytes or str; ours decode (broker/client.py).
+        self._client: Any = client
+
+    def now_s(self) -> float:
+        """The server's clock, Unix seconds."""
+        with translated():
+            seconds, micros = self._client.time()
+        return float(seconds) + float(micros) / 1e6
+
+    def _hashes(self, names: Iterable[str]) -> list[dict[str, str]]:
+        with translated():
+            pipe = self._client.pipeline(transaction=False)
+            for name in names:
+                pipe.hgetall(name)
+            return list(pipe.execute())
+
+    # -- campaigns ------------------------------------------------------------------------------------------------------------------
+
+    def campaigns(self) -> list[Campaign]:
+        """All campaigns, the oldest first."""
+        with translated():
+            numbers: dict[str, str] = self._client.hgetall(keys.CAMPAIGNS)
+        found = sorted(numbers.items(), key=lambda item: int(item[1]))
+        flat = self._hashes([k for _, n in found for k in (keys.campaign(n), keys.counts(n))])
+        return [parse_campaign(name, n, flat[2 * i], flat[2 * i + 1]) for i, (name, n) in enumerate(found)]
+
+    def campaign(self, name: str) -> Campaign | None:
+        return next((c for c in self.campaigns() if c.name == name), None)
+
+    # -- jobfiles -------------------------------------------------------------------------------------------------------------------
+
+    def job(self, identity: str) -> Job | None:
+        """One jobfile by its id."""
+        return next(self._jobs([identity], self._names(), self._directories()), None)
+
+    def job_at(self, directory: str, name: str) -> Job | None:
+        """One jobfile by its directory's real path and its name."""
+        return self.job(job_id(directory, name))
+
+    def jobs(self, campaign: str | None = None, state: State | None = None) -> Iterator[Job]:
+        """Jobfiles in the order of their enqueueing; those that run or ended badly are found without reading all the others."""
+        names, directories = self._names(), self._directories()
+        for job in self._jobs(self._ids(names, campaign, state), names, directories):
+            if (state is None or job.state is state) and (campaign is None or job.campaign == campaign):
+                yield job
+
+    def _ids(self, names: Mapping[str, str], campaign: str | None, state: State | None) -> Iterator[str]:
+        with translated():
+            if state is State.RUNNING:
+                yield from self._client.zrange(keys.LEASES, 0, -1)
+            elif state in (State.FAILED, State.QUARANTINED, State.CANCELLED):
+                yield from self._client.zrange(keys.ended(state.value), 0, -1)
+            else:
+                for number, name in names.items():
+                    if campaign in (None, name):
+                        yield from self._client.lrange(keys.campaign_jobs(number), 0, -1)
+
+    def _jobs(self, ids: Iterable[str], names: Mapping[str, str], directories: Mapping[str, str]) -> Iterator[Job]:
+        page: list[str] = []
+        seen: set[str] = set()
+        for identity in ids:
+            # A jobfile that went over to another campaign and came back stands in the list twice.
+            if identity not in seen:
+                seen.add(identity)
+                page.append(identity)
+            if len(page) == _PAGE:
+                yield from self._page(page, names, directories)
+                page = []
+        yield from self._page(page, names, directories)
+
+    def _page(self, ids: list[str], names: Mapping[str, str], directories: Mapping[str, str]) -> Iterator[Job]:
+        for identity, fields in zip(ids, self._hashes([keys.job(i) for i in ids]), strict=True):
+            if fields:
+                yield parse_job(identity, fields, directories.get(fields["directory"], "?"), names.get(fields["campaign"], "?"))
+
+    def _names(self) -> dict[str, str]:
+        with translated():
+            numbers: dict[str, str] = self._client.hgetall(keys.CAMPAIGNS)
+        return {n: name for name, n in sorted(numbers.items(), key=lambda item: int(item[1]))}
+
+    def _directories(self) -> dict[str, str]:
+        with translated():
+            return dict(self._client.hgetall(keys.DIRECTORIES))
+
+    # -- workers and blocks ---------------------------------------------------------------------------------------------------------
+
+    def workers(self) -> list[WorkerSeen]:
+        """Every worker that has not said goodbye, those long silent included."""
+        with translated():
+            seen: dict[str, str] = self._client.hgetall(keys.WORKERS)
+        now = self.now_s()
+        return [parse_worker(name, said, now) for name, said in sorted(seen.items())]
+
+    def record_block(self, block_id: str, fields: Mapping[str, str]) -> None:
+        """Add or change what is known of a block: the intent before its submission, its job id after."""
+        with translated():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.sadd(keys.BLOCKS, block_id)
+            pipe.hset(keys.block(block_id), mapping=dict(fields))
+            pipe.execute()
+
+    def blocks(self) -> list[BlockSeen]:
+        with translated():
+            ids: list[Any] = sorted(self._client.smembers(keys.BLOCKS))
+        return [BlockSeen(block=i, fields=f) for i, f in zip(ids, self._hashes([keys.block(i) for i in ids]), strict=True)]
+
+    def live_blocks(self) -> list[str]:
+        """Blocks that have not ended, as far as the broker knows: an `ended_at` ends them, and so does a long silence of a local one."""
+        heard = {w.block for w in self.workers() if w.last_contact_s < _BLOCK_SILENCE_S}
+        now = self.now_s()
+
+        def lives(block: BlockSeen) -> bool:
+            if block.fields.get("ended_at"):
+                return False
+            if block.fields.get("site") != "local":
+                return True
+            return block.block in heard or now - float(block.fields.get("submitted_at") or 0) < _BLOCK_START_S
+
+        return [b.block for b in self.blocks() if lives(b)]
+
+    def is_idle(self) -> bool:
+        """Nothing waits, nothing is claimed, no block lives."""
+        with translated():
+            waits = self._client.zcard(keys.LANES)
+            claimed = self._client.zcard(keys.LEASES)
+        return not waits and not claimed and not self.live_blocks()

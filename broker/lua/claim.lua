@@ -1,0 +1,78 @@
+-- claim: hand the first waiting jobfile that fits to a new holder, for one lease.
+--
+-- ARGV 2 token (made by the caller, kept until answered), 3 worker, 4 node, 5 block, 6 free share of the node (0..1),
+--      7 share of one slot (for jobfiles without per_node), 8 remaining_s of the block ('' = no end), 9… campaign numbers (none: all)
+--
+-- Returns {'claimed', lease_ms, id, record pairs, campaign pairs}, {'unfit'} if something waits but nothing fits here, {'empty'}, or
+-- {'again'} if the work was cut short. A token that holds a claim gets the same one back.
+local B = beat()
+if not B then return stale() end
+local token, free, slot_share = ARGV[2], tonumber(ARGV[6]) + 1e-9, tonumber(ARGV[7])
+local remaining = ARGV[8] ~= '' and tonumber(ARGV[8]) or math.huge
+local bound = {}
+for i = 9, #ARGV do bound[ARGV[i]] = true end
+
+local function answer(id)
+  local v = fields(id, 'campaign', 'directory')
+  local record = redis.call('HGETALL', 'job:' .. id)
+  record[#record + 1] = 'directory_path'
+  record[#record + 1] = redis.call('HGET', 'directories', v[2])
+  return {'claimed', int(B.lease_ms), id, record, redis.call('HGETALL', 'campaign:' .. v[1])}
+end
+
+local function fits(lane)
+  local _, per_node, estimate, campaign = lane_parts(lane)
+  if #ARGV >= 9 and not bound[campaign] then return false end
+  local share = per_node > 0 and 1 / per_node or slot_share
+  if share > free or estimate > remaining then return false end
+  return not redis.call('HGET', 'campaign:' .. campaign, 'paused')
+end
+
+local function quarantine(id, losses)
+  set_state(id, 'quarantined')
+  redis.call('HSET', 'job:' .. id, 'ended_at', int(NOW), 'reason', 'lost ' .. losses .. ' times with its node or worker')
+  event('quarantined', id, 'losses', losses)
+end
+
+local function hold(id)
+  archive_attempt(id)
+  set_state(id, 'running')
+  redis.call('HDEL', 'job:' .. id, 'last_token')
+  redis.call('HSET', 'job:' .. id, 'token', token, 'worker', ARGV[3], 'node', ARGV[4], 'block', ARGV[5], 'claimed_at', int(NOW))
+  redis.call('HINCRBY', 'job:' .. id, 'deliveries', 1)
+  redis.call('HSET', 'tokens', token, id)
+  redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
+  return answer(id)
+end
+
+local held = redis.call('HGET', 'tokens', token)
+if held then
+  redis.call('ZADD', 'leases', int(NOW + B.lease_ms), held)
+  return answer(held)
+end
+
+local budget = 1000
+for _, lane in ipairs(redis.call('ZREVRANGE', 'lanes', 0, -1)) do
+  if fits(lane) then
+    local id = redis.call('LPOP', 'lane:' .. lane)
+    while id do
+      local v = fields(id, 'state', 'lane', 'losses')
+      if v[1] == 'queued' and v[2] == lane then
+        if tonumber(v[3] or '0') < B.max_losses then return hold(id) end
+        quarantine(id, v[3])
+      end
+      budget = budget - 1
+      if budget <= 0 then return {'again'} end
+      id = redis.call('LPOP', 'lane:' .. lane)
+    end
+    redis.call('ZREM', 'lanes', lane)
+  end
+end
+for _ = 1, 10 do
+  if not redis.call('RPOPLPUSH', 'jobfiles', 'rejected') then break end
+  event('rejected', '')
+  redis.call('LTRIM', 'rejected', 0, 999)
+end
+if redis.call('ZCARD', 'lanes') > 0 then return {'unfit'} end
+redis.call('DEL', 'bell')
+return {'empty'}

@@ -1,0 +1,21 @@
+-- pause: no jobfile of the campaign is claimed any more; what runs goes on, and is renewed and settled (LEASES rule 25).
+--
+-- ARGV 2 campaign number, 3 reason ('' resumes it, with its failure streak forgiven)
+--
+-- Returns 1 if that changed anything, 0 if it was so already.
+local B = beat()
+if not B then return stale() end
+local key = 'campaign:' .. ARGV[2]
+local paused = redis.call('HGET', key, 'paused')
+if ARGV[3] == '' then
+  redis.call('HDEL', key, 'streak', 'streak_reason', 'succeeded', 'fails_since_resume')
+  if not paused then return 0 end
+  redis.call('HDEL', key, 'paused')
+  ring(1000)
+  event('resumed', '', 'campaign', ARGV[2])
+  return 1
+end
+if paused then return 0 end
+redis.call('HSET', key, 'paused', ARGV[3])
+event('paused', '', 'campaign', ARGV[2], 'reason', ARGV[3])
+return 1

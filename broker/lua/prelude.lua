@@ -1,0 +1,111 @@
+-- prelude: what the verbs share; put in front of each of them by broker/scripts.py. broker/keys.py is the map of the keys.
+--
+-- ARGV[1] is the clock in every script: '' for the server's own; only tests and the simulator hand over another time (ms).
+-- A script is not rolled back when it fails: each decides first and writes last.
+
+local function server_ms()
+  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+
+local NOW = server_ms()
+
+-- Lua prints large numbers as 1.7e+12.
+local function int(n) return string.format('%.0f', n) end
+
+-- The gate (LEASES rule 8): without a fresh beat nothing may happen here. nil: refuse.
+local function beat()
+  local v = redis.call('HMGET', 'beat', 'at', 'lease_ms', 'fresh_ms', 'max_losses', 'grace_until', 'counter')
+  if not v[1] then return nil end
+  local age = NOW - tonumber(v[1])
+  if age < 0 or age >= tonumber(v[3]) then return nil end
+  return {lease_ms = tonumber(v[2]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6]}
+end
+
+local function stale() return redis.error_reply('STALE the supervisor has not beaten lately') end
+
+local function fields(id, ...) return redis.call('HMGET', 'job:' .. id, ...) end
+
+local function event(name, id, ...) redis.call('XADD', 'events', '*', 'event', name, 'at', int(NOW), 'id', id, ...) end
+
+local function ring(times)
+  for _ = 1, math.min(times, 1000) do redis.call('RPUSH', 'bell', '1') end
+  redis.call('LTRIM', 'bell', -1000, -1)
+end
+
+local ENDED = {done = true, failed = true, quarantined = true, cancelled = true}
+
+-- The one place where a state changes: the record, the campaign's counts and the index of bad ends stay together.
+local function set_state(id, to)
+  local v = fields(id, 'state', 'campaign')
+  local from, campaign = v[1], v[2]
+  if from == to then return end
+  if from then redis.call('HINCRBY', 'counts:' .. campaign, from, -1) end
+  redis.call('HINCRBY', 'counts:' .. campaign, to, 1)
+  if ENDED[from] then redis.call('ZREM', 'ended:' .. from, id) end
+  if ENDED[to] and to ~= 'done' then redis.call('ZADD', 'ended:' .. to, int(NOW), id) end
+  redis.call('HSET', 'job:' .. id, 'state', to)
+end
+
+-- A lane's name says what a claim must know of it: priority.per_node.estimate_s.campaign
+local function lane_parts(lane)
+  local p, n, e, c = string.match(lane, '^(%d+)%.(%d+)%.(%d+)%.(%d+)$')
+  return tonumber(p), tonumber(n), tonumber(e), c
+end
+
+local function push_ticket(id, lane, head)
+  redis.call(head and 'LPUSH' or 'RPUSH', 'lane:' .. lane, id)
+  local priority, _, estimate, campaign = lane_parts(lane)
+  redis.call('ZADD', 'lanes', int(priority * 1e12 + estimate * 1e5 + 99999 - tonumber(campaign) % 1e5), lane)
+end
+
+local function drop_lease(id, token)
+  redis.call('ZREM', 'leases', id)
+  redis.call('HDEL', 'tokens', token)
+  redis.call('HDEL', 'job:' .. id, 'token')
+end
+
+-- The holder itself ends its claim: repeating that must change nothing, and nobody may take it back.
+local function end_claim(id, token)
+  drop_lease(id, token)
+  redis.call('HDEL', 'job:' .. id, 'last_token')
+  redis.call('HSET', 'job:' .. id, 'settled_token', token)
+end
+
+-- The lease ran out: until somebody else starts the jobfile its holder may take it back or settle it late (LEASES rule 3).
+local function lose_claim(id)
+  local token = fields(id, 'token')[1]
+  drop_lease(id, token)
+  redis.call('HSET', 'job:' .. id, 'last_token', token)
+end
+
+local function wait(id, head)
+  set_state(id, 'queued')
+  push_ticket(id, fields(id, 'lane')[1], head)
+  ring(1)
+end
+
+-- A start is counted once, when the broker first hears of it; age_ms is how long it has run by then.
+local function mark_started(id, age_ms)
+  if fields(id, 'started_at')[1] then return end
+  local attempt = redis.call('HINCRBY', 'job:' .. id, 'attempt', 1)
+  redis.call('HSET', 'job:' .. id, 'started_at', int(NOW - age_ms))
+  local v = fields(id, 'node', 'block', 'worker')
+  event('started', id, 'attempt', attempt, 'node', v[1] or '', 'block', v[2] or '', 'worker', v[3] or '')
+end
+
+-- What is said of an attempt while it is the latest; moved to `attempt:<n>` when the next one begins.
+local OF_ATTEMPT = {'node', 'block', 'worker', 'started_at', 'ended_at', 'ending', 'exit_code', 'signal', 'reason', 'elapsed_ms', 'cpu_s', 'max_rss_mb'}
+
+local function archive_attempt(id)
+  local v = fields(id, 'attempt', unpack(OF_ATTEMPT))
+  local number, kept = v[1], {}
+  local has_started = false
+  for i, name in ipairs(OF_ATTEMPT) do
+    if v[i + 1] then kept[name] = v[i + 1] end
+    if name == 'started_at' and v[i + 1] then has_started = true end
+  end
+  if has_started then redis.call('HSET', 'job:' .. id, 'attempt:' .. number, cjson.encode(kept)) end
+  redis.call('HDEL', 'job:' .. id, unpack(OF_ATTEMPT))
+end

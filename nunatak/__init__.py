@@ -1,0 +1,1 @@
+"""The roof: command line, settings files, progress, Flower. Owns no state."""

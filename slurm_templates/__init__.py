@@ -1,0 +1,1 @@
+"""Batch script templates and one TOML per site; data only."""
