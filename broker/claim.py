@@ -12,8 +12,8 @@ class Claim:
     #: The claim's secret, made by the claimer; whoever does not have it can neither renew nor settle.
     token: str
     job_id: str
-    #: How long the lease lasts from the moment the claim was sent.
-    lease_s: float
+    #: How long its processes may run after the claim was sent without further word from the broker: lease less margin.
+    safe_s: float
     #: The jobfile's folder, as enqueued (its real path), and its name in it.
     directory: str
     name: str
@@ -49,12 +49,12 @@ def parse_claim(reply: Sequence[Any], token: str) -> Claim | None:
     """The server's answer to a claim; None if it gave nothing out."""
     if text(reply[0]) != "claimed":
         return None
-    _, lease_ms, job_id, job, campaign = reply
+    _, safe_ms, job_id, job, campaign = reply
     record = pairs(job)
     return Claim(
         token=token,
         job_id=text(job_id),
-        lease_s=int(lease_ms) / 1000,
+        safe_s=int(safe_ms) / 1000,
         directory=record["directory_path"],
         name=record["name"],
         attempt=int(record.get("attempt", 0)) + (0 if "started_at" in record else 1),

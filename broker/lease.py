@@ -72,7 +72,8 @@ class Held:
 class Renewal:
     """The broker's answer to one renewal of all of a worker's claims."""
 
-    lease_s: float
+    #: How long the claims may run from the moment the renewal was sent without another one: lease less margin.
+    safe_s: float
     #: The counter of the last beat; the heartbeat file must follow it (LEASES rule 11).
     counter: int
     #: One word per claim, in the order asked.
@@ -94,6 +95,8 @@ class Outcome:
     max_rss_mb: float | None = None
     counts_as_failure: bool = False
     retry: bool = False
+    #: Digest of the jobfile's text as it ran: it may be edited while it waits.
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,7 @@ def settle_arguments(job_id: str, token: str, outcome: Outcome) -> list[Any]:
     return [
         job_id, token, outcome.verdict, outcome.reason, shown(outcome.exit_code), shown(outcome.signal), shown(elapsed_ms),
         shown(outcome.cpu_s, 3), shown(outcome.max_rss_mb, 1), int(outcome.counts_as_failure), int(outcome.retry), DEFAULT_RETRIES,
+        outcome.fingerprint,
     ]  # fmt: skip
 
 
@@ -148,13 +152,13 @@ class Leases:
     def renew(self, worker: str, said: str, held: Sequence[Held]) -> Renewal:
         """Renew all claims of a worker at once; `said` (JSON) is what `nunatak workers` shows of it."""
         flat = [x for h in held for x in (h.job_id, h.token, h.phase.value, round(h.age_s * 1000))]
-        lease_ms, counter, *words = self.scripts.renew(worker, said, *flat)
-        return Renewal(lease_s=int(lease_ms) / 1000, counter=int(counter), words=tuple(Word(w) for w in words))
+        safe_ms, counter, *words = self.scripts.renew(worker, said, *flat)
+        return Renewal(safe_s=int(safe_ms) / 1000, counter=int(counter), words=tuple(Word(w) for w in words))
 
     def take_back(self, job_id: str, token: str) -> float | None:
-        """Seconds of lease if the jobfile is the caller's again, None if somebody else has started it."""
-        held, lease_ms = self.scripts.take_back(job_id, token)
-        return lease_ms / 1000 if held else None
+        """Safe seconds if the jobfile is the caller's again, None if somebody else has started it."""
+        held, safe_ms = self.scripts.take_back(job_id, token)
+        return safe_ms / 1000 if held else None
 
     def settle(self, job_id: str, token: str, outcome: Outcome) -> Settled:
         word, state = self.scripts.settle(*settle_arguments(job_id, token, outcome))

@@ -46,6 +46,8 @@ class Attempt:
     elapsed_s: float | None
     cpu_s: float | None
     max_rss_mb: float | None
+    #: Digest of the text that ran.
+    fingerprint: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ def _attempt(number: int, fields: Mapping[str, str]) -> Attempt:
         elapsed_s=_seconds(fields, "elapsed_ms"),
         cpu_s=_number(fields, "cpu_s"),
         max_rss_mb=_number(fields, "max_rss_mb"),
+        fingerprint=fields.get("fingerprint"),
     )
 
 

@@ -125,9 +125,9 @@ class Scripts:
         return list(self._call("renew", *args))
 
     def take_back(self, job_id: str, token: str) -> tuple[bool, int]:
-        """Whether the caller holds the jobfile (again), and for how many ms."""
-        held, lease_ms = self._call("take_back", job_id, token)
-        return bool(held), int(lease_ms)
+        """Whether the caller holds the jobfile (again), and for how many ms it is safe to run."""
+        held, safe_ms = self._call("take_back", job_id, token)
+        return bool(held), int(safe_ms)
 
     def settle(self, *args: object) -> tuple[str, str]:
         word, state = self._call("settle", *args)

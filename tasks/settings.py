@@ -17,7 +17,7 @@ class WorkerSettings:
     site: str = "local"
     #: Jobfiles at a time (`max_workers` of the site).
     slots: int = 1
-    #: Names of the campaigns that the block was submitted for; empty: all.
+    #: Numbers of the campaigns that the block was submitted for; empty: all.
     campaigns: tuple[str, ...] = ()
     #: Unix seconds when the block ends; None: it does not.
     deadline_unix: float | None = None

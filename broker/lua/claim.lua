@@ -3,7 +3,7 @@
 -- ARGV 2 token (made by the caller, kept until answered), 3 worker, 4 node, 5 block, 6 free share of the node (0..1),
 --      7 share of one slot (for jobfiles without per_node), 8 remaining_s of the block ('' = no end), 9… campaign numbers (none: all)
 --
--- Returns {'claimed', lease_ms, id, record pairs, campaign pairs}, {'unfit'} if something waits but nothing fits here, {'empty'}, or
+-- Returns {'claimed', safe_ms, id, record pairs, campaign pairs}, {'unfit'} if something waits but nothing fits here, {'empty'}, or
 -- {'again'} if the work was cut short. A token that holds a claim gets the same one back.
 local B = beat()
 if not B then return stale() end
@@ -17,7 +17,7 @@ local function answer(id)
   local record = redis.call('HGETALL', 'job:' .. id)
   record[#record + 1] = 'directory_path'
   record[#record + 1] = redis.call('HGET', 'directories', v[2])
-  return {'claimed', int(B.lease_ms), id, record, redis.call('HGETALL', 'campaign:' .. v[1])}
+  return {'claimed', int(B.safe_ms), id, record, redis.call('HGETALL', 'campaign:' .. v[1])}
 end
 
 local function fits(lane)

@@ -16,11 +16,12 @@ local function int(n) return string.format('%.0f', n) end
 
 -- The gate (LEASES rule 8): without a fresh beat nothing may happen here. nil: refuse.
 local function beat()
-  local v = redis.call('HMGET', 'beat', 'at', 'lease_ms', 'fresh_ms', 'max_losses', 'grace_until', 'counter')
+  local v = redis.call('HMGET', 'beat', 'at', 'lease_ms', 'fresh_ms', 'max_losses', 'grace_until', 'counter', 'margin_ms')
   if not v[1] then return nil end
   local age = NOW - tonumber(v[1])
   if age < 0 or age >= tonumber(v[3]) then return nil end
-  return {lease_ms = tonumber(v[2]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6]}
+  -- safe_ms: how long after it asked a holder may let its jobfile run without hearing more (LEASES rule 10).
+  return {lease_ms = tonumber(v[2]), safe_ms = tonumber(v[2]) - tonumber(v[7]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6]}
 end
 
 local function stale() return redis.error_reply('STALE the supervisor has not beaten lately') end
@@ -96,7 +97,8 @@ local function mark_started(id, age_ms)
 end
 
 -- What is said of an attempt while it is the latest; moved to `attempt:<n>` when the next one begins.
-local OF_ATTEMPT = {'node', 'block', 'worker', 'started_at', 'ended_at', 'ending', 'exit_code', 'signal', 'reason', 'elapsed_ms', 'cpu_s', 'max_rss_mb'}
+local OF_ATTEMPT = {'node', 'block', 'worker', 'started_at', 'ended_at', 'ending', 'exit_code', 'signal', 'reason', 'elapsed_ms', 'cpu_s', 'max_rss_mb',
+  'fingerprint'}
 
 local function archive_attempt(id)
   local v = fields(id, 'attempt', unpack(OF_ATTEMPT))

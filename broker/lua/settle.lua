@@ -1,7 +1,8 @@
 -- settle: a claim's outcome becomes the ledger's; also late, as long as nobody has started the jobfile since (LEASES rule 3).
 --
 -- ARGV 2 id, 3 token, 4 verdict ('done', 'skipped', 'failed', 'cancelled'), 5 reason, 6 exit_code, 7 signal, 8 elapsed_ms ('' = never started),
---      9 cpu_s, 10 max_rss_mb, 11 '1' if it counts as a failure, 12 '1' if it may be retried, 13 retries by default
+--      9 cpu_s, 10 max_rss_mb, 11 '1' if it counts as a failure, 12 '1' if it may be retried, 13 retries by default,
+--      14 fingerprint of the text that ran
 --
 -- Returns {'settled', state}, also when this claim was settled before; {'stranger', state} if the claim is not the caller's: nothing changed.
 local B = beat()
@@ -52,6 +53,7 @@ redis.call('HSET', key, 'ended_at', int(NOW), 'reason', reason, 'ending', verdic
 for i, name in ipairs({'exit_code', 'signal', 'elapsed_ms', 'cpu_s', 'max_rss_mb'}) do
   if ARGV[5 + i] ~= '' then redis.call('HSET', key, name, ARGV[5 + i]) end
 end
+if ARGV[14] ~= '' then redis.call('HSET', key, 'fingerprint', ARGV[14]) end
 
 if verdict == 'done' or verdict == 'skipped' then
   if verdict == 'skipped' then

@@ -2,14 +2,14 @@
 --
 -- ARGV 2 id, 3 token
 --
--- Returns {1, lease_ms} if it holds the jobfile (again), {0, 0} if it never will. The ticket in the lane is left for `claim` to drop.
+-- Returns {1, safe_ms} if it holds the jobfile (again), {0, 0} if it never will. The ticket in the lane is left for `claim` to drop.
 local B = beat()
 if not B then return stale() end
 local id, token = ARGV[2], ARGV[3]
 local v = fields(id, 'state', 'token', 'last_token', 'losses')
 if v[2] == token then
   redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
-  return {1, int(B.lease_ms)}
+  return {1, int(B.safe_ms)}
 end
 if v[1] ~= 'queued' or v[3] ~= token then return {0, 0} end
 set_state(id, 'running')
@@ -19,4 +19,4 @@ if tonumber(v[4] or '0') > 0 then redis.call('HINCRBY', 'job:' .. id, 'losses', 
 redis.call('HSET', 'tokens', token, id)
 redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
 event('taken_back', id)
-return {1, int(B.lease_ms)}
+return {1, int(B.safe_ms)}

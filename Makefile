@@ -1,0 +1,62 @@
+# Every target works in a fresh clone, with an empty HOME, as root or not; nothing outside of this folder is written.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test check clean
+
+# The environment's folder; docker-compose.test.yml puts it elsewhere.
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := demo/region_03_conus/jobfiles/2m
+# The demo has a broker of its own: a user's is not touched.
+DEMO_HOME := $(CURDIR)/demo/home
+# What `make test PYTESTARGS=…` adds.
+PYTESTARGS ?=
+
+# The first of these that is 3.11 or later and can make an environment; `make PYTHON=… install` names another.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## makes .venv and installs nunatak into it, with a server that fits this machine
+
+install-dev: $(VENV)/.installed-dev ## the same, with what the tests and checks need
+
+demo: install ## runs 40 sample jobfiles in ./demo, with a broker of their own; run again, it finds all of them done
+	$(BIN)/python -I -m nunatak.samples demo --count 40
+	export NUNATAK_HOME="$(DEMO_HOME)"; status=0; \
+	$(BIN)/nunatak run $(DEMO) || status=$$?; \
+	$(BIN)/nunatak broker stop || status=$$(( status ? status : $$? )); \
+	exit $$status
+
+test: install-dev ## runs the tests
+	$(BIN)/python -I -m pytest $(PYTESTARGS)
+
+check: install-dev ## ruff, mypy --strict, and the tests of the layers and of what may stand in the repository
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/python -I -m pytest -q tests/test_layers.py tests/test_repository.py
+
+clean: ## removes what the other targets made (stops the demo's broker first)
+	if [ -x $(BIN)/nunatak ] && [ -e "$(DEMO_HOME)/address.json" ]; then NUNATAK_HOME="$(DEMO_HOME)" $(BIN)/nunatak broker stop --force; fi
+	rm -rf $(VENV) demo build nunatak.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+	echo "nunatak needs Python 3.11 or later with its venv module, and none of python3.13, python3.12, python3.11, python3 is that." >&2; \
+	echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/of/python install" >&2; exit 2; fi
+	$(PYTHON) -I -m venv $(VENV)
+
+# Editable: a change to the code needs no new installation.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -I -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -I -m nunatak.install_server --constraint constraints.txt
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -I -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

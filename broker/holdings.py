@@ -1,0 +1,295 @@
+"""What one worker holds: its claims, how far each has come, and the room left on its node. Values behind one lock; no connection.
+
+The kombu transport adds claims and says when Celery has acknowledged them; the task body says what runs and how it ended; the renewer
+keeps the leases and settles. Only here do the three meet.
+"""
+
+import contextlib
+import os
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker.claim import Claim
+from broker.lease import Held, Outcome, Phase, Room, new_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandBack:
+    """The end of a claim whose jobfile has not ended: it waits again."""
+
+    #: True if somebody asked for it (deadline, drain, user); False counts as a loss (LEASES rule 19).
+    free: bool
+    reason: str
+    #: Seconds it had run; None if it was never started.
+    elapsed_s: float | None = None
+
+
+Conclusion = Outcome | HandBack
+
+
+@dataclass(kw_only=True)
+class Holding:
+    """One claim and its standing; changed under the lock of Holdings only."""
+
+    claim: Claim
+    #: CLOCK_BOOTTIME at which its processes must stand still unless the broker was heard of again (LEASES rule 10).
+    deadline: float
+    #: CLOCK_BOOTTIME of its start, None until then.
+    started: float | None = None
+    #: How it ended here; the renewer takes it to the broker.
+    conclusion: Conclusion | None = None
+    #: The broker has the conclusion, or refused it for good.
+    settled: bool = False
+    #: Celery has acknowledged the message.
+    acknowledged: bool = False
+    #: The task body was told to end it.
+    cancelled: bool = False
+
+
+def boottime() -> float:
+    """The clock of all deadlines: it counts suspended time too and nobody can set it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeLimits:
+    """What one node may hold."""
+
+    #: Jobfiles at a time.
+    slots: int
+    #: When the block ends, Unix seconds; None: it does not.
+    deadline_unix: float | None = None
+    #: Numbers of the campaigns it may claim from; empty: all.
+    campaigns: tuple[str, ...] = ()
+
+
+#: An acknowledgement without a conclusion is Celery's word alone: revoked, Flower's button, an unknown task (LEASES rule 17).
+NO_OUTCOME = Outcome(verdict="cancelled", reason="acknowledged without an outcome: revoked, or not a task of ours")
+
+#: Never sent: the broker has told us so itself.
+LOST = HandBack(free=False, reason="its lease was lost")
+
+
+@dataclass
+class Holdings:
+    """The claims of one worker process."""
+
+    limits: NodeLimits
+    #: Called, from any thread, when there is something for the renewer to do.
+    on_change: Callable[[], None] = lambda: None
+    _held: dict[str, Holding] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _token: str = field(default_factory=new_token)
+    _draining: bool = False
+    _not_before: float = 0.0
+    _busy_until: float = field(default_factory=time.monotonic)
+    #: Claims of an earlier worker of this node, to be delivered before anything is claimed (LEASES rule 16).
+    adopted: deque[Claim] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.wake_fd, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    # -- claiming -------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def token(self) -> str:
+        """The token of the next claim; the same one until a claim is answered, whatever channel asks."""
+        return self._token
+
+    def room(self) -> Room:
+        """What the node has left. A jobfile without a share of its own takes one slot's."""
+        slot_share = 1.0 / self.limits.slots
+        with self._lock:
+            taken = sum(1.0 / h.claim.per_node if h.claim.per_node else slot_share for h in self._occupying())
+        remaining = None if self.limits.deadline_unix is None else max(0.0, self.limits.deadline_unix - time.time())
+        return Room(free_share=max(0.0, 1.0 - taken), slot_share=slot_share, remaining_s=remaining, campaigns=self.limits.campaigns)
+
+    def _occupying(self) -> list[Holding]:
+        return [h for h in self._held.values() if h.conclusion is None]
+
+    def may_claim(self) -> bool:
+        """Whether to ask for another jobfile now."""
+        if self.adopted:
+            return True
+        with self._lock:
+            occupied = len(self._occupying())
+        return not self._draining and occupied < self.limits.slots and time.monotonic() >= self._not_before
+
+    def nothing_fits(self, wait_s: float) -> None:
+        """Something waits, but not for this node now: ask again after about `wait_s`, or as soon as room is made."""
+        self._not_before = time.monotonic() + wait_s * random.uniform(0.5, 1.0)
+
+    def add(self, claim: Claim, sent: float) -> None:
+        """A claim was answered; `sent` is the CLOCK_BOOTTIME at which it was asked."""
+        with self._lock:
+            self._held[claim.token] = Holding(claim=claim, deadline=sent + claim.safe_s)
+            self._token = new_token()
+        self.on_change()
+
+    def adopt(self, claim: Claim, started: float | None) -> None:
+        """A claim that an earlier worker of this node left behind; its deadline is the guard's until the next renewal."""
+        with self._lock:
+            self._held[claim.token] = Holding(claim=claim, deadline=boottime(), started=started)
+            self.adopted.append(claim)
+        self.on_change()
+
+    def drain(self) -> None:
+        """Claim nothing any more."""
+        self._draining = True
+        self.wake()
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    # -- the task body --------------------------------------------------------------------------------------------------------------
+
+    def claim(self, token: str) -> Claim:
+        with self._lock:
+            return self._held[token].claim
+
+    def started(self, token: str, at: float) -> None:
+        with self._lock:
+            if token in self._held:
+                self._held[token].started = at
+
+    def conclude(self, token: str, conclusion: Conclusion) -> None:
+        """How it ended here; no process of it is left.
+
+        The renewer settles it from now on. Celery's acknowledgement follows when its event loop comes to it, which stands still while
+        the broker is away; it changes nothing any more.
+        """
+        with self._lock:
+            holding = self._held.get(token)
+            if holding is None or holding.conclusion is not None:
+                return
+            holding.conclusion = conclusion
+            self._busy_until = time.monotonic()
+        self.make_room()
+        self.on_change()
+
+    # -- Celery's word --------------------------------------------------------------------------------------------------------------
+
+    def holds(self, token: str) -> bool:
+        with self._lock:
+            return token in self._held
+
+    def acknowledge(self, token: str) -> None:
+        """Celery is through with the message. Without a conclusion that is its word alone, and no outcome (LEASES rule 17)."""
+        self.conclude(token, NO_OUTCOME)
+        with self._lock:
+            holding = self._held.get(token)
+            if holding is not None:
+                holding.acknowledged = True
+                self._let_go(token, holding)
+
+    def reject(self, token: str, requeue: bool) -> None:
+        """Celery gives a message back (requeue), or drops it, which is an acknowledgement without an outcome."""
+        if requeue:
+            self.conclude(token, HandBack(free=True, reason="returned by the worker before it was started"))
+        self.acknowledge(token)
+
+    def _let_go(self, token: str, holding: Holding) -> None:
+        # Remembered until both have happened, so that a late acknowledgement finds that the message is a lease.
+        if holding.settled and holding.acknowledged:
+            self._held.pop(token, None)
+
+    # -- the renewer ----------------------------------------------------------------------------------------------------------------
+
+    def to_settle(self) -> list[Holding]:
+        with self._lock:
+            return [h for h in self._held.values() if h.conclusion is not None and not h.settled]
+
+    def to_renew(self) -> list[Held]:
+        """Every claim that is not settled yet: it is renewed until then, not until its process ends (LEASES rule 18)."""
+        now = boottime()
+        with self._lock:
+            return [
+                Held(
+                    job_id=h.claim.job_id,
+                    token=h.claim.token,
+                    phase=Phase.HELD if h.started is None else Phase.RUNNING,
+                    age_s=0.0 if h.started is None else now - h.started,
+                )
+                for h in self._held.values()
+                if not h.settled
+            ]
+
+    def extend(self, token: str, deadline: float) -> bool:
+        """Note a new deadline; whether the claim is one whose processes may be running."""
+        with self._lock:
+            holding = self._held.get(token)
+            if holding is None:
+                return False
+            holding.deadline = max(holding.deadline, deadline)
+            return holding.conclusion is None
+
+    def deadline(self, token: str) -> float | None:
+        with self._lock:
+            holding = self._held.get(token)
+            return None if holding is None else holding.deadline
+
+    def mark_cancelled(self, token: str) -> bool:
+        """Whether this is news."""
+        with self._lock:
+            holding = self._held.get(token)
+            if holding is None or holding.cancelled or holding.conclusion is not None:
+                return False
+            holding.cancelled = True
+            return True
+
+    def lose(self, token: str) -> None:
+        """The claim is somebody else's: there is nothing to settle, whatever its task body still says of it."""
+        with self._lock:
+            holding = self._held.get(token)
+            if holding is None:
+                return
+            holding.conclusion = holding.conclusion or LOST
+        self.settle(token)
+        self.make_room()
+
+    def settle(self, token: str) -> None:
+        """The broker has its conclusion, or refused it for good."""
+        with self._lock:
+            holding = self._held.get(token)
+            if holding is not None:
+                holding.settled = True
+                self._let_go(token, holding)
+
+    # -- the rest -------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def open_claims(self) -> int:
+        """Claims that the broker has no end of yet."""
+        with self._lock:
+            return sum(not h.settled for h in self._held.values())
+
+    @property
+    def running(self) -> int:
+        with self._lock:
+            return len(self._occupying())
+
+    @property
+    def idle_s(self) -> float:
+        """For how long nothing has run here."""
+        with self._lock:
+            return 0.0 if self._occupying() else time.monotonic() - self._busy_until
+
+    def make_room(self) -> None:
+        self._not_before = 0.0
+        self.wake()
+
+    def wake(self) -> None:
+        """Make the event loop look again: it may sleep for a second otherwise."""
+        # A full pipe wakes just as well.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"x")
+
+    def drain_wakes(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.wake_fd, 4096):
+                pass

@@ -1,0 +1,69 @@
+"""Starts, finds and ends blocks on this machine."""
+
+import logging
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from launcher import process
+from launcher.block import Block, BlockState
+from launcher.errors import LauncherError, SubmitFailed
+from launcher.local_state import Sighting, gather, judge, script_process
+from launcher.site import Site
+
+log = logging.getLogger(__name__)
+
+
+class LocalBlocks:
+    """The local provider's side of launcher/blocks.py."""
+
+    def intend(self, site: Site, block: Block) -> Block:
+        """Complete the intent: where it will run, with how many slots, until when."""
+        ends_at = None if site.walltime_s is None else block.submitted_at + site.walltime_s
+        slots = site.max_workers or len(os.sched_getaffinity(0))
+        return replace(block, slots=slots, ends_at=ends_at, process=process.here())
+
+    def submit(self, site: Site, block: Block, folder: Path, command: Sequence[str]) -> Block:
+        """Start the block's script in the background. Raises SubmitFailed."""
+        # Parsl takes 0.34 s to import, and most commands do not start a block.
+        from parsl.errors import ParslError
+
+        from launcher.local_provider import LocalBlockProvider
+
+        provider = LocalBlockProvider(site, block.block_id, folder)
+        try:
+            job_id = provider.submit(shlex.join(command), 1, block.block_id)
+        except (ParslError, OSError, subprocess.SubprocessError) as error:
+            what = f"block {block.block_id} could not be started: {error}"
+            raise SubmitFailed(f"{what}. Its script is kept in {folder}: try it by hand") from error
+        return replace(block, state=BlockState.RUNNING, job_id=job_id, process=process.find(process.here(), int(job_id)) or block.process)
+
+    def look(self, block: Block, folder: Path, now: float) -> Sighting:
+        """What can be said of the block from this host."""
+        return judge(gather(block, folder, now))
+
+    def cancel(self, site_name: str, block: Block, folder: Path) -> None:
+        """SIGTERM to the block's process group, if it still is this block's."""
+        from launcher.local_provider import LocalBlockProvider
+
+        place = process.here()
+        if block.process is None or block.process.host != place.host:
+            host = block.process.host if block.process else "an unknown host"
+            raise LauncherError(f"block {block.block_id} runs on {host}, and this is {place.host}: cancel it there")
+        alive = _living(block.process, folder, place)
+        if alive is None:
+            log.info("block.cancel_found_nothing block=%s", block.block_id)
+            return
+        provider = LocalBlockProvider(Site(name=site_name), block.block_id, folder)
+        provider.adopt(str(alive.pid))
+        provider.cancel([str(alive.pid)])
+
+
+def _living(recorded: process.Process, folder: Path, place: process.Process) -> process.Process | None:
+    """A process of the block that lives on this host, in whose group the others are."""
+    if recorded.boot != place.boot:
+        return None
+    return next((p for p in (script_process(folder, place), recorded) if p and p.pid and process.is_alive(p)), None)
