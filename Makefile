@@ -41,18 +41,20 @@ check: install-dev ## ruff, mypy --strict, and the tests of the layers and of wh
 	$(BIN)/python -I -m pytest -q tests/test_layers.py tests/test_repository.py
 
 clean: ## removes what the other targets made (stops the demo's broker first)
-	if [ -x $(BIN)/nunatak ] && [ -e "$(DEMO_HOME)/address.json" ]; then NUNATAK_HOME="$(DEMO_HOME)" $(BIN)/nunatak broker stop --force; fi
+	if [ -x $(BIN)/nunatak ] && [ -e "$(DEMO_HOME)/address.json" ]; then \
+	NUNATAK_HOME="$(DEMO_HOME)" $(BIN)/nunatak broker stop --force || echo "the demo's broker could not be stopped" >&2; fi
 	rm -rf $(VENV) demo build nunatak.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+# pip is what comes last into a new environment: one whose making was interrupted is made again.
+$(BIN)/pip:
 	@if [ -z "$(PYTHON)" ]; then \
 	echo "nunatak needs Python 3.11 or later with its venv module, and none of python3.13, python3.12, python3.11, python3 is that." >&2; \
 	echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/of/python install" >&2; exit 2; fi
 	$(PYTHON) -I -m venv $(VENV)
 
 # Editable: a change to the code needs no new installation.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/python -I -m pip install --quiet --constraint constraints.txt --editable .
 	$(BIN)/python -I -m nunatak.install_server --constraint constraints.txt
 	touch $@

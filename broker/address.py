@@ -42,6 +42,11 @@ class Address:
         """Stopped in good order: nothing of it runs anywhere."""
         return not self.url and self.server_pid == 0
 
+    @property
+    def is_for_all_hosts(self) -> bool:
+        """Whether it listens for other hosts too."""
+        return bool(self.url) or self.hosts != (_LOOPBACK,)
+
 
 def this_host() -> str:
     """The name that hosts are told apart by."""

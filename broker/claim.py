@@ -1,8 +1,8 @@
 """A claim: one jobfile in the hands of one holder, as the server answered it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,14 @@ class Claim:
     @property
     def path(self) -> str:
         return f"{self.directory}/{self.name}"
+
+    def to_blob(self) -> dict[str, Any]:
+        """As JSON values, for the guard to keep: the next worker of the node carries on with it (LEASES rule 16)."""
+        return asdict(self)
+
+    @classmethod
+    def from_blob(cls, blob: dict[str, Any]) -> Self:
+        return cls(**blob)
 
 
 def text(value: Any) -> Any:

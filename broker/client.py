@@ -121,8 +121,11 @@ def external_endpoint(home: Home, url: str) -> Endpoint:
         parts = urlsplit(url)
         port = parts.port or 6379
         db = int(parts.path.strip("/") or 0)
-    except ValueError as error:
-        raise BrokerError(f"the server's URL cannot be understood ({error}): use redis://:PASSWORD@HOST:PORT/0") from error
+    except ValueError:
+        # Its text, and the URL's, may hold a piece of the password.
+        raise BrokerError(
+            "the server's URL cannot be understood: use redis://:PASSWORD@HOST:PORT/0, with %XX for special characters in the password"
+        ) from None
     if parts.scheme not in ("redis", "rediss") or not parts.hostname:
         raise BrokerError(f"the server's URL begins with {parts.scheme!r}: use redis://:PASSWORD@HOST:PORT/0, or rediss:// for TLS")
     secret = unquote(parts.password or "")

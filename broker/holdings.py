@@ -91,6 +91,7 @@ class Holdings:
     adopted: deque[Claim] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
+        self._settled = threading.Condition(self._lock)
         self.wake_fd, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     # -- claiming -------------------------------------------------------------------------------------------------------------------
@@ -171,6 +172,22 @@ class Holdings:
             self._busy_until = time.monotonic()
         self.make_room()
         self.on_change()
+
+    def is_concluded(self, token: str) -> bool:
+        """Whether there is nothing left to do for it here, because it ended or was lost."""
+        with self._lock:
+            holding = self._held.get(token)
+            return holding is None or holding.conclusion is not None
+
+    def wait_settled(self, token: str) -> None:
+        """Return when the broker has the claim's conclusion; for the rare case that something must wait for that."""
+        with self._settled:
+            self._settled.wait_for(lambda: token not in self._held or self._held[token].settled)
+
+    def wait_change(self, timeout_s: float) -> None:
+        """Return when a claim was settled, or after `timeout_s`."""
+        with self._settled:
+            self._settled.wait(timeout_s)
 
     # -- Celery's word --------------------------------------------------------------------------------------------------------------
 
@@ -259,6 +276,7 @@ class Holdings:
             if holding is not None:
                 holding.settled = True
                 self._let_go(token, holding)
+            self._settled.notify_all()
 
     # -- the rest -------------------------------------------------------------------------------------------------------------------
 

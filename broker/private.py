@@ -5,6 +5,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from broker.errors import BrokerError
 
@@ -36,6 +37,11 @@ def write_private(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_dir(path.parent)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """A file to be appended to by whoever inherits it; made for its owner only, whatever the umask."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
 
 
 def sync_dir(path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from broker import process
 from broker.binary import ServerBinary
 from broker.errors import BrokerError
-from broker.private import private_dir, write_private
+from broker.private import open_log, private_dir, write_private
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,8 @@ def render(conf: ServerConf) -> str:
         "bind 127.0.0.1 -::1" if conf.bind == "loopback" else "bind * -::*",
         *([f"unixsocket {quote(conf.socket)}", "unixsocketperm 700"] if conf.socket else []),
         "protected-mode yes",
-        # A password, and not `user default off`: with that, a restart replays the AOF as a user who may do nothing, and loses data silently.
+        # A password, and not `user default off`: with that a restart replays the AOF as a user who may do nothing, and loses data silently
+        # (redis 7.0 and 8.2, valkey 8.1; tests/broker/test_server.py).
         f"requirepass {quote(conf.password)}",
         f"dir {quote(conf.directory)}",
         f"logfile {quote(conf.log_file)}",
@@ -160,13 +161,22 @@ class ServerProcess:
             return False
         return True
 
+    def end(self, timeout_s: float) -> bool:
+        """Stop it, or kill it if it does not: for a server that must not be used any more; whether it is gone."""
+        if self.stop(timeout_s):
+            return True
+        log.error("server.killed pid=%d", self.pid)
+        process.send(self.pid, self._word, signal.SIGKILL)
+        return self.stop(timeout_s)
+
 
 def start(binary: ServerBinary, conf: ServerConf) -> ServerProcess:
     """Start the server in a session of its own: it outlives its supervisor. Raises OSError."""
     write_private(conf.file, render(conf))
-    with conf.log_file.open("ab") as output:
+    with open_log(conf.log_file) as output:
         child = subprocess.Popen(
-            [binary.path, str(conf.file)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", start_new_session=True, umask=0o077,
+            [binary.path, str(conf.file)], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            cwd="/", start_new_session=True, umask=0o077,
         )
     log.info("server.started pid=%d port=%d product=%s version=%d.%d.%d", child.pid, conf.port, binary.product, *binary.version)
     return ServerProcess(child.pid, conf.directory, child)

@@ -9,6 +9,7 @@ a busy worker.
 """
 
 import logging
+from pathlib import Path
 from queue import Empty
 from time import monotonic
 from typing import Any
@@ -108,13 +109,19 @@ class Channel(stock.Channel):  # type: ignore[misc]
         params: dict[str, Any] = super()._connparams(asynchronous)
         home = self._options.get("home")
         if home is not None:
-            endpoint = answering_endpoint(Home(home))
+            endpoint = answering_endpoint(Home(Path(home)))
             params.update(host=endpoint.host, port=endpoint.port, password=endpoint.password)
         # redis-py 8.1 was seen to execute one late claim twice when it retries by itself.
         params.update(retry=Retry(NoBackoff(), 0), retry_on_timeout=False)
         return params
 
     # -- consuming ------------------------------------------------------------------------------------------------------------------
+
+    def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
+        if queue == keys.QUEUE:
+            # How long an answer may be overdue before kombu drops the connection as half-open.
+            self.brpop_timeout = BELL_S
+        return super().basic_consume(queue, *args, **kwargs)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         if not self.is_leased:
@@ -215,6 +222,9 @@ class Channel(stock.Channel):  # type: ignore[misc]
             numbers = client.hvals(keys.CAMPAIGNS)
             return sum(int(client.hget(keys.counts(text(n)), "queued") or 0) for n in numbers)
 
+    def _has_queue(self, queue: str, **kwargs: Any) -> bool:
+        return queue == keys.QUEUE or bool(super()._has_queue(queue, **kwargs))
+
     def _purge(self, queue: str) -> int:
         """`celery purge` empties no job queue; `nunatak cancel` does."""
         return 0 if queue == keys.QUEUE else int(super()._purge(queue))
@@ -236,8 +246,6 @@ class Transport(stock.Transport):  # type: ignore[misc]
     """The transport behind `redis://` URLs in our processes."""
 
     Channel = Channel
-    # Bounds how long an answer may be overdue before the connection is dropped as half-open.
-    brpop_timeout = BELL_S
     connection_errors = (*stock.Transport.connection_errors, Unreachable)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:

@@ -46,7 +46,7 @@ class LocalBlocks:
         return judge(gather(block, folder, now))
 
     def cancel(self, site_name: str, block: Block, folder: Path) -> None:
-        """SIGTERM to the block's process group, if it still is this block's."""
+        """SIGTERM to the block's process, if it still is this block's."""
         from launcher.local_provider import LocalBlockProvider
 
         place = process.here()

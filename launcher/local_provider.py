@@ -59,8 +59,23 @@ class LocalBlockProvider(LocalProvider):  # type: ignore[misc]  # Parsl comes wi
         self.resources[job_id] = {"job_id": job_id, "status": JobStatus(JobState.RUNNING), "remote_pid": int(job_id)}
 
     def cancel(self, job_ids: Sequence[str]) -> list[bool]:
-        """SIGTERM to each job's process group, as Parsl does; but Parsl asks `ps`, which a small container lacks, and says True always."""
-        return [_terminate_group(self.resources[job_id]["remote_pid"]) for job_id in job_ids]
+        """SIGTERM as Slurm sends it: to what the script has become and not to its children, whom it ends in its own order.
+
+        While the script still runs worker_init: to its whole process group. (Parsl signals the group always, asks `ps`, which a small
+        container lacks, for it, and answers True always.)
+        """
+        return [self._terminate(self.resources[job_id]["remote_pid"]) for job_id in job_ids]
+
+    def _terminate(self, pid: int) -> bool:
+        try:
+            # The script's name is in its own command line and in that of the shell that waits for it, but not in the worker's.
+            if f"/{self.block_id}.".encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.killpg(os.getpgid(pid), signal.SIGTERM)
+            else:
+                os.kill(pid, signal.SIGTERM)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return True
 
 
 def quote_for_parsl(folder: Path) -> str:
@@ -79,11 +94,3 @@ def shell_functions(environ: Mapping[str, str]) -> str:
     """
     found = {name[1]: text for key, text in environ.items() if (name := _FUNCTION.fullmatch(key)) and text.startswith("() {")}
     return "\n".join(f"{name} {text}\nexport -f {name}" for name, text in sorted(found.items()))
-
-
-def _terminate_group(pid: int) -> bool:
-    try:
-        os.killpg(os.getpgid(pid), signal.SIGTERM)
-    except ProcessLookupError:
-        return False
-    return True

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from broker.ledger import Ledger
 from broker.records import Campaign
+from nunatak.errors import WrongUse
 
 
-class UnknownCampaign(Exception):
+class UnknownCampaign(WrongUse):
     """No campaign has this name. The text names those that come close."""
 
 

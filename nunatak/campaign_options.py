@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from broker.records import Campaign
+from nunatak.errors import WrongUse
 from nunatak.relaning import LaneChange
 from nunatak.shown import OPTION_NAMES
 from tasks.done_rule import DoneRule
@@ -12,7 +13,7 @@ from tasks.errors import BadInput
 from tasks.quantity import parse_count, parse_duration, parse_memory
 
 
-class BadOption(Exception):
+class BadOption(WrongUse):
     """An option that does not exist, or a value that it cannot have. The text says what to write."""
 
 
@@ -37,6 +38,8 @@ def _folder(text: str) -> str:
     return str(Path(text).expanduser().resolve())
 
 
+#: A campaign's priority when nobody has given one; 0 is the last to start, 9 the first.
+DEFAULT_PRIORITY = 5
 #: Field in the server -> how a value is read; the names on the command line are nunatak.shown.OPTION_NAMES.
 _READ: Mapping[str, Callable[[str], str]] = {
     "done": _rule,

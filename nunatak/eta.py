@@ -48,6 +48,8 @@ def format_eta(eta: tuple[float, float] | None) -> str:
     if eta is None:
         return ""
     low, high = _rounded(eta[0]), _rounded(eta[1])
+    if low == "0s":
+        return f"at most {high}"
     return f"about {high}" if low == high else f"about {low} to {high}"
 
 
@@ -59,4 +61,4 @@ def _rounded(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m"
     hours, rest = divmod(round(minutes / 10) * 10, 60)
-    return f"{hours}h {rest:02d}m" if hours < 48 else f"{hours // 24}d {hours % 24:02d}h"
+    return f"{hours}h {rest:02d}m" if hours < 24 else f"{hours // 24}d {hours % 24:02d}h"

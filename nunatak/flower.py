@@ -5,6 +5,7 @@ tests/nunatak/test_flower_command.py, which starts it for real; pyproject.toml b
 """
 
 import getpass
+import logging
 import secrets
 import signal
 import socket
@@ -68,3 +69,90 @@ def queue_lengths(ledger: Ledger, names: Iterable[str]) -> list[dict[str, Any]]:
     """What the broker page shows: jobfiles wait in lanes, which the length of a Redis list knows nothing of."""
     waiting = sum(c.counts[State.QUEUED] for c in ledger.campaigns())
     return [{"name": name, "messages": waiting if name == QUEUE else 0} for name in names]
+
+
+class _Brokers:
+    """Stands in for Flower's broker class: the same question, answered by the ledger and not by LLEN."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def __call__(self, *_url: Any, **_options: Any) -> "_Brokers":
+        return self
+
+    async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        import asyncio
+
+        return await asyncio.to_thread(self._lengths, list(names))
+
+    def _lengths(self, names: list[str]) -> list[dict[str, Any]]:
+        # The broker may have moved since the last question; people ask rarely.
+        broker = open_broker(self._settings, start=False)
+        try:
+            return queue_lengths(broker.ledger, names)
+        finally:
+            broker.client.close()
+
+
+def _options(home: Home, port: int) -> Any:
+    """Flower's options, set in this process: a password on a command line could be read by everybody on a login node."""
+    from flower.options import options
+
+    options.address = "127.0.0.1"
+    options.port = port
+    options.basic_auth = [f"{USER}:{flower_password(home)}"]
+    options.persistent = True
+    options.db = str(state_file(home))
+    options.state_save_interval = SAVE_EVERY_S * 1000
+    options.max_tasks = MAX_TASKS
+    options.logging = None
+    return options
+
+
+def _guarded_handlers() -> list[Any]:
+    """Flower's handlers, with /metrics behind the password too: it names workers and tasks to whoever is on the login node."""
+    import tornado.web as web
+    from flower.urls import handlers
+    from flower.views.monitor import Metrics
+
+    class GuardedMetrics(Metrics):  # type: ignore[misc]
+        @web.authenticated  # type: ignore[untyped-decorator]
+        async def get(self) -> None:
+            await super().get()
+
+    return [(h[0], GuardedMetrics) if isinstance(h, tuple) and h[1] is Metrics else h for h in handlers]
+
+
+class FlowerServer:
+    """Flower in this process, from its open port to its clean end."""
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        import flower.app
+        import flower.views
+        from flower.urls import settings as pages
+
+        from tasks.app import make_app
+
+        # It warns of every question that no worker answers, which is so whenever none runs.
+        logging.getLogger("flower.inspector").setLevel(logging.ERROR)
+        flower.views.Broker = _Brokers(settings)
+        flower.app.default_handlers = _guarded_handlers()
+        options = _options(settings.home, port)
+        self._flower = flower.app.Flower(capp=make_app(settings.home), options=options, **pages)
+        self.dashboard = Dashboard(
+            host=socket.getfqdn(), port=self._flower.start_http_server(), password_file=password_file(settings.home)
+        )
+
+    def serve(self) -> None:
+        """Serve until SIGTERM or Ctrl-C; the state is saved then."""
+        signal.signal(signal.SIGTERM, _end)
+        try:
+            self._flower.start()
+        except (KeyboardInterrupt, SystemExit):
+            pass
+        finally:
+            self._flower.stop()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)

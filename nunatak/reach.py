@@ -7,34 +7,16 @@ from typing import Concatenate, ParamSpec
 
 import click
 
-from broker.errors import BrokerError
 from broker.home import Home
-from nunatak.campaign_names import UnknownCampaign
-from nunatak.jobfile_names import UnknownJobfile
-from nunatak.screen import printable
+from nunatak.errors import Gone
 from nunatak.session import Broker, open_broker
 from nunatak.settings import Settings
 
 _P = ParamSpec("_P")
 
 
-class Refused(click.ClickException):
-    """Wrong use or bad input; the text names the value and the remedy."""
-
-    exit_code = 2
-
-    def format_message(self) -> str:
-        return printable(self.message)
-
-
-class Away(click.ClickException):
-    """The broker cannot be reached; nothing is lost by that."""
-
-    exit_code = 3
-
-
-class NothingYet(Away):
-    """This home has never had a broker, so there is nothing to show and nothing to start."""
+class NothingYet(Gone):
+    """This home has never had a broker: there is nothing to show and nothing to start. Enqueue something."""
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -51,27 +33,15 @@ def has_data(home: Home) -> bool:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Our errors as messages with the contract's exit codes."""
-    try:
-        yield
-    except (UnknownCampaign, UnknownJobfile) as error:
-        raise Refused(str(error)) from error
-    except BrokerError as error:
-        raise Away(str(error)) from error
-
-
-@contextmanager
 def reach(settings: Settings) -> Iterator[Broker]:
     """The broker, started again if it is dead; raises NothingYet where there never was one."""
-    with explained():
-        if not has_data(settings.home):
-            raise NothingYet(f"nothing was ever enqueued here ({settings.home.root}); enqueue-jobfiles DIR begins")
-        broker = open_broker(settings, start=True)
-        try:
-            yield broker
-        finally:
-            broker.client.close()
+    if not settings.server.url and not has_data(settings.home):
+        raise NothingYet(f"nothing was ever enqueued with the home {settings.home.root}; enqueue-jobfiles DIR begins")
+    broker = open_broker(settings, start=True)
+    try:
+        yield broker
+    finally:
+        broker.client.close()
 
 
 def with_broker(function: "Callable[Concatenate[Broker, _P], None]") -> "Callable[_P, None]":

@@ -1,6 +1,8 @@
 """Where output goes: data to standard output, as a table on a terminal and as plain lines elsewhere; words to standard error."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -47,6 +49,17 @@ def console() -> "Console":
     return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, soft_wrap=not on_terminal())
 
 
+def wrapped(text: str) -> str:
+    """A sentence in as many lines as a terminal needs for it, the later ones indented; one line where there is no terminal."""
+    if not on_terminal():
+        return text
+    indent = len(text) - len(text.lstrip()) + 2
+    # A path or a command that is broken cannot be copied.
+    return textwrap.fill(
+        text, shutil.get_terminal_size().columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Rows under their titles; nothing at all, not even titles, if there is no row."""
     pages = _pages(rows)
@@ -70,9 +83,7 @@ def _rich_page(columns: Sequence[Column], rows: Sequence[Sequence[str]], titles:
 
     table = Table(box=None, pad_edge=False, show_header=titles, header_style="bold")
     for column in columns:
-        table.add_column(
-            column.title, justify="right" if column.right else "left", no_wrap=not column.wide, overflow="fold", ratio=None
-        )
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not column.wide, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console().print(table)

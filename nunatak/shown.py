@@ -65,6 +65,7 @@ def attempt_line(attempt: Attempt) -> dict[str, Any]:
         "elapsed_s": attempt.elapsed_s,
         "cpu_s": attempt.cpu_s,
         "max_rss_mb": attempt.max_rss_mb,
+        "fingerprint": attempt.fingerprint,
     }
 
 

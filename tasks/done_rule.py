@@ -105,15 +105,17 @@ class DoneRule:
 
     def expected(self, jobfile: Path) -> Expected:
         """The paths for one jobfile; raises RuleDoesNotFit if its name or place gives none."""
-        files = tuple(Path(_expand(p, jobfile)) for p in self.patterns if p.must_exist)
-        return Expected(files=files, absent=tuple(Path(_expand(p, jobfile)) for p in self.patterns if not p.must_exist))
+        words = _words_of(jobfile)
+        files = tuple(Path(_expand(p, words)) for p in self.patterns if p.must_exist)
+        return Expected(files=files, absent=tuple(Path(_expand(p, words)) for p in self.patterns if not p.must_exist))
 
     def is_done(self, jobfile: Path) -> bool | None:
         """Whether the outputs are there; None if the rule looks at none. A rule that does not fit is never met; raises CannotLook."""
         if not self.patterns:
             return None
         try:
-            paths = [_expand(pattern, jobfile) for pattern in self.patterns]
+            words = _words_of(jobfile)
+            paths = [_expand(pattern, words) for pattern in self.patterns]
         except RuleDoesNotFit:
             return False
         # Files come first (see `_parse`): a marker that a writer removes last is looked at after what it guards.
@@ -217,38 +219,44 @@ def _names_the_jobfile(pattern: Pattern) -> bool:
     return any(isinstance(piece, Field) and piece.source in ("stem", "name") for part in pattern.parts for piece in part)
 
 
-def _expand(pattern: Pattern, jobfile: Path) -> str:
-    path = "/".join(_expand_part(part, jobfile) for part in pattern.parts)
-    return os.path.join(jobfile.parent, path)
+def _words_of(jobfile: Path) -> dict[str, str]:
+    """What the fields mean for a jobfile, found once for all patterns: Path's own properties are slow, and directories are large."""
+    parent = jobfile.parent
+    return {"stem": jobfile.stem, "name": jobfile.name, "parent": parent.name, "dir": os.fspath(parent)}
 
 
-def _expand_part(part: tuple[str | Field, ...], jobfile: Path) -> str:
-    text = "".join(piece if isinstance(piece, str) else _value(piece, jobfile) for piece in part)
+def _expand(pattern: Pattern, words: dict[str, str]) -> str:
+    path = "/".join([_expand_part(part, words) for part in pattern.parts])
+    return path if path[:1] == "/" else f"{words['dir']}/{path}"
+
+
+def _expand_part(part: tuple[str | Field, ...], words: dict[str, str]) -> str:
+    text = "".join([piece if isinstance(piece, str) else _value(piece, words) for piece in part])
     # A file may be called `...sh`, whose stem is `..`: a name must never lead out of its directory.
     if text in _NO_NAMES and any(isinstance(piece, Field) for piece in part):
-        reason = f"the done rule makes {text!r} of the name {jobfile.name!r}, and that is no file name"
+        reason = f"the done rule makes {text!r} of the name {words['name']!r}, and that is no file name"
         raise RuleDoesNotFit(reason, "rename it, or use {name}")
     return text
 
 
-def _value(piece: Field, jobfile: Path) -> str:
+def _value(piece: Field, words: dict[str, str]) -> str:
+    value = words[piece.source]
     if piece.source == "dir":
-        return _directory(piece, jobfile.parent)
-    value = {"stem": jobfile.stem, "name": jobfile.name, "parent": jobfile.parent.name}[piece.source]
+        return _directory(piece, value)
     if piece.old is not None:
         if not value.startswith(piece.old):
             raise RuleDoesNotFit(f"the done rule is for names that begin with {piece.old!r}, and this one is {value!r}", _OTHER_RULE)
         value = piece.new + value.removeprefix(piece.old)
     value = value[piece.start : piece.stop]
     if not value:
-        raise RuleDoesNotFit(f"the done rule takes a part of {jobfile.name!r} that is empty", _OTHER_RULE)
+        raise RuleDoesNotFit(f"the done rule takes a part of {words['name']!r} that is empty", _OTHER_RULE)
     return value
 
 
-def _directory(piece: Field, directory: Path) -> str:
-    parts = os.fspath(directory).split("/")
+def _directory(piece: Field, directory: str) -> str:
     if piece.old is None:
-        return "/".join(parts)
+        return directory
+    parts = directory.split("/")
     if piece.old not in parts:
         raise RuleDoesNotFit(f"the done rule replaces {piece.old!r} in {directory}, which has no such part", _OTHER_RULE)
     at = len(parts) - 1 - parts[::-1].index(piece.old)

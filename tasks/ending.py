@@ -124,6 +124,7 @@ def _handed_back(reason: str, *, free: bool) -> Ending:
     return Ending(verdict=Verdict.HANDED_BACK, reason=reason, free=free)
 
 
+_LOST = Ending(verdict=Verdict.LOST, reason="its lease was lost, another holds it")
 _ASKED = {
     EndedFor.LEAVE: "handed back: its node leaves",
     EndedFor.DEADLINE: "handed back: the walltime of its block ends",
@@ -133,7 +134,7 @@ _ASKED = {
 #: The first row that fits decides.
 _TABLE = (
     # Whatever it did, the jobfile is another's now: whoever holds it looks at the outputs.
-    _Row(lambda e: e.lost or e.ended_for is EndedFor.LOST, lambda _: Ending(verdict=Verdict.LOST, reason="its lease was lost, another holds it")),
+    _Row(lambda e: e.lost or e.ended_for is EndedFor.LOST, lambda _: _LOST),
     _Row(lambda e: e.found_done, lambda _: Ending(verdict=Verdict.SKIPPED, reason="outputs were there")),
     _Row(lambda e: e.outputs is True, lambda e: _done(_done_reason(e))),
     # Every node would see the same, so nothing is tried again.

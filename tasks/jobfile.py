@@ -37,6 +37,7 @@ _STRANGERS = {
     "ssh": "what it starts on another host cannot be frozen or ended with the jobfile",
     "docker": "its containers belong to a daemon and cannot be frozen or ended with the jobfile",
 }
+_STRANGER_NAMES = tuple(name.encode() for name in _STRANGERS)
 _STRANGER = re.compile(rb"(?<![\w./$={-])(?:/(?:[\w.+-]+/)*)?(%s)(?=[\s;&|)`]|\Z)" % "|".join(_STRANGERS).encode())
 _COMMENT = re.compile(rb"(?:^|\s)#")
 
@@ -190,15 +191,16 @@ def _shebang_objection(line: bytes, words: tuple[str, ...]) -> str | None:
         return f"its shebang is longer than the {_SHEBANG_BYTES} bytes that Linux reads"
     if not words[0].startswith("/"):
         return f"its shebang's program {words[0]!r} is not a whole path"
-    if not os.path.exists(words[0]):
-        return f"its shebang's program {words[0]!r} does not exist on this host"
-    if os.path.isdir(words[0]) or not os.access(words[0], os.X_OK):
-        return f"its shebang's program {words[0]!r} cannot be executed"
-    return None
+    if os.access(words[0], os.X_OK) and not os.path.isdir(words[0]):
+        return None
+    why = "cannot be executed" if os.path.exists(words[0]) else "does not exist on this host"
+    return f"its shebang's program {words[0]!r} {why}"
 
 
 def _strangers(text: bytes) -> tuple[str, ...]:
     """One warning per command, at its first use outside comments. It does not understand quotes: it warns, and forbids nothing."""
+    if not any(name in text for name in _STRANGER_NAMES):  # Nearly all jobfiles, at a tenth of the search's cost.
+        return ()
     found: dict[str, int] = {}
     for match in _STRANGER.finditer(text):
         command = match[1].decode()

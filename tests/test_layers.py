@@ -117,12 +117,8 @@ def test_a_module_does_not_import_what_its_floor_must_do_without(name):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("tasks.guard") and not name.startswith("tasks.guard_")])
 def test_the_guard_needs_the_standard_library_and_itself_only(name):
-    strangers = {
-        imported
-        for imported in _imports(name)
-        if imported.partition(".")[0] not in sys.stdlib_module_names and imported != "tasks.guard" and not imported.startswith("tasks.guard.")
-    }
-    assert not strangers
+    strangers = {imported for imported in _imports(name) if imported.partition(".")[0] not in sys.stdlib_module_names}
+    assert not {imported for imported in strangers if imported != "tasks.guard" and not imported.startswith("tasks.guard.")}
 
 
 @pytest.mark.parametrize("name", [name for name in LIGHT if name in MODULES])
@@ -131,7 +127,10 @@ def test_heavy_packages_are_imported_only_when_they_are_needed(name):
     assert not heavy
 
 
-@pytest.mark.parametrize("file", sorted([*MODULES.values(), *(ROOT / "broker" / "lua").glob("*.lua")]), ids=lambda f: str(f.relative_to(ROOT)))
+SOURCES = sorted([*MODULES.values(), *(ROOT / "broker" / "lua").glob("*.lua")])
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_file_has_at_most_350_lines(file):
     assert len(file.read_text().splitlines()) <= MAX_LINES
 
@@ -142,7 +141,8 @@ def test_every_package_is_shipped_and_every_shipped_package_exists():
 
 
 def test_every_data_file_of_a_package_is_shipped():
-    shipped = {file for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items() for p in patterns for file in _glob(package, p)}
+    promised = PROJECT["tool"]["setuptools"]["package-data"].items()
+    shipped = {file for package, patterns in promised for pattern in patterns for file in _glob(package, pattern)}
     data = {file for floor in FLOORS for suffix in ("lua", "sh", "toml") for file in (ROOT / floor).rglob(f"*.{suffix}")}
     assert data == shipped
 

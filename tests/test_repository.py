@@ -10,9 +10,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 #: Folders of one machine or person. Spelled in pieces, so that this file passes its own test.
-MACHINE = re.compile(rb"(?<![\w$}~.-])/(?:" + b"|".join([b"wo" + b"rk", b"ro" + b"ot", b"ho" + b"me/[a-z]", b"Us" + b"ers"]) + rb")/?(?![\w-])|\.py" + b"env")
+_FOLDERS = [rb"wo" rb"rk", rb"ro" rb"ot", rb"ho" rb"me/[a-z][\w-]*", rb"Us" rb"ers"]
+MACHINE = re.compile(rb"(?<![\w$}~.-])/(?:" + b"|".join(_FOLDERS) + rb")(?![\w-])|\.py" rb"env")
 #: Registries are reached by the user's own settings of pip and apt.
-REGISTRY = re.compile(b"|".join([rb"py" + rb"pi\.org", rb"python" + rb"hosted\.org", rb"npm" + rb"js\.", rb"deb\.deb" + rb"ian\.org", rb"--(?:extra-)?index" + rb"-url"]))
+_HOSTS = [rb"py" rb"pi\.org", rb"python" rb"hosted\.org", rb"npm" rb"js\.", rb"deb\.deb" rb"ian\.org", rb"--(?:extra-)?index" rb"-url"]
+REGISTRY = re.compile(b"|".join(_HOSTS))
 
 
 def _files() -> list[Path]:

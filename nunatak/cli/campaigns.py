@@ -4,15 +4,15 @@ import click
 
 from broker.records import Campaign, State
 from nunatak.reach import with_broker
-from nunatak.session import Broker
 from nunatak.screen import Column, print_table, say
+from nunatak.session import Broker
 from nunatak.shown import OPTION_NAMES, as_json, campaign_line
 
 _COUNTED = {State.DONE: "DONE", State.RUNNING: "RUNNING", State.QUEUED: "WAITING"}
 
 
 @click.command("campaigns", epilog="Example: nunatak campaigns --json")
-@click.option("--json", "json_lines", is_flag=True, help="One JSON object per line; options keep the units of their names (time_s, mem_mb).")
+@click.option("--json", "json_lines", is_flag=True, help="One JSON object per line; units are in the names.")
 @with_broker
 def command(broker: Broker, json_lines: bool) -> None:
     """List campaigns, the oldest first, with their counts and options."""

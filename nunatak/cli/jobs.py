@@ -7,8 +7,8 @@ import click
 from broker.records import Job, State
 from nunatak.campaign_names import find_campaign
 from nunatak.reach import with_broker
-from nunatak.session import Broker
 from nunatak.screen import Column, on_terminal, print_table
+from nunatak.session import Broker
 from nunatak.shown import as_json, elapsed_s, job_line
 from tasks.quantity import format_duration
 
@@ -33,28 +33,34 @@ def command(broker: Broker, campaign: str | None, state: str | None, json_lines:
         for job in jobs:
             click.echo(as_json(job_line(job, now_s)))
         return
-    columns = [Column(title="STATE"), Column(title="TRY", right=True), Column(title="TIME", right=True), Column(title="NODE")]
+    columns = [Column(title="STATE"), Column(title="TRY", right=True), Column(title="TIME", right=True)]
     if on_terminal():
         print_table([*columns, Column(title="JOBFILE", wide=True)], _terminal_rows(jobs, now_s))
     else:
-        columns += [Column(title="EXIT", right=True), Column(title="CAMPAIGN"), Column(title="JOBFILE"), Column(title="REASON")]
-        print_table(columns, _plain_rows(jobs, now_s))
+        columns += [Column(title="NODE"), Column(title="EXIT", right=True), Column(title="CAMPAIGN"), Column(title="JOBFILE")]
+        print_table([*columns, Column(title="REASON")], _plain_rows(jobs, now_s))
 
 
 def _row(job: Job, now_s: float) -> list[str]:
     took = elapsed_s(job, now_s)
     state = "skipped" if job.skipped and job.state is State.DONE else job.state.value
-    return [state, str(job.latest.number), "" if took is None else format_duration(took), job.latest.node or ""]
+    return [state, str(job.latest.number), "" if took is None else format_duration(took)]
 
 
 def _terminal_rows(jobs: Iterable[Job], now_s: float) -> Iterator[list[str]]:
-    """The name alone, and what went wrong under it: full paths would fill three lines of 80 columns."""
+    """The name alone, and under it what there is to say: with its path, one jobfile would fill three lines of 80 columns."""
     for job in jobs:
-        why = f"\n  {job.latest.reason}" if job.latest.reason and (job.state in _BAD or job.failures) else ""
-        yield [*_row(job, now_s), f"{job.name}{why}"]
+        note = _note(job)
+        yield [*_row(job, now_s), f"{job.name}\n  {note}" if note else job.name]
+
+
+def _note(job: Job) -> str:
+    if job.state is State.RUNNING:
+        return f"on {job.latest.node}{', asked to end' if job.cancelling else ''}"
+    return job.latest.reason or "" if job.state in _BAD or job.failures else ""
 
 
 def _plain_rows(jobs: Iterable[Job], now_s: float) -> Iterator[list[str]]:
     for job in jobs:
         code = "" if job.latest.exit_code is None else str(job.latest.exit_code)
-        yield [*_row(job, now_s), code, job.campaign, job.path, job.latest.reason or ""]
+        yield [*_row(job, now_s), job.latest.node or "", code, job.campaign, job.path, job.latest.reason or ""]

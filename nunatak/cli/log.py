@@ -10,11 +10,12 @@ import click
 
 from broker.errors import Unreachable
 from broker.records import ENDED, Job
+from nunatak.errors import WrongUse
 from nunatak.following import Follower
 from nunatak.jobfile_names import JobfileNames
 from nunatak.lasting import LastingLedger
 from nunatak.log_files import LogFiles, log_files
-from nunatak.reach import Refused, settings_of, with_broker
+from nunatak.reach import settings_of, with_broker
 from nunatak.screen import say
 from nunatak.session import Broker
 
@@ -45,7 +46,7 @@ def command(broker: Broker, jobfile: str, follow: bool, err: bool, attempt: int 
         return
     found = [path for path in wanted if path.exists()]
     if not found:
-        raise Refused(_nothing_there(job, files))
+        raise WrongUse(_nothing_there(job, files))
     for path in found:
         if len(wanted) > 1:
             say(f"==> {path} <==")
@@ -58,7 +59,7 @@ def _number(job: Job, attempt: int | None) -> int:
     if attempt is None:
         return job.latest.number
     if attempt > job.latest.number:
-        raise Refused(f"{job.name} was started {job.latest.number} times, so there is no attempt {attempt}")
+        raise WrongUse(f"{job.name} was started {job.latest.number} times, so there is no attempt {attempt}")
     return attempt
 
 

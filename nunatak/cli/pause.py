@@ -4,8 +4,8 @@ import click
 
 from nunatak.campaign_names import find_campaigns
 from nunatak.reach import with_broker
-from nunatak.session import Broker
 from nunatak.screen import say
+from nunatak.session import Broker
 
 
 @click.command("pause", epilog="Example: nunatak pause region_03_conus-2m --reason 'wrong module version'")

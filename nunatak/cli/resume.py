@@ -4,8 +4,8 @@ import click
 
 from nunatak.campaign_names import find_campaigns
 from nunatak.reach import with_broker
-from nunatak.session import Broker
 from nunatak.screen import say
+from nunatak.session import Broker
 
 
 @click.command("resume", epilog="Example: nunatak resume region_03_conus-2m")

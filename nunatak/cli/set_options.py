@@ -8,13 +8,12 @@ import click
 
 from broker.records import Campaign, State
 from nunatak.campaign_names import find_campaign
-from nunatak.campaign_options import DEFAULT_PRIORITY, BadOption, as_typed, changed, lane_change, parse_options
-from nunatak.reach import Refused, with_broker
+from nunatak.campaign_options import DEFAULT_PRIORITY, as_typed, changed, lane_change, parse_options
+from nunatak.reach import with_broker
 from nunatak.relaning import Relaning
 from nunatak.screen import say
 from nunatak.session import Broker
 from tasks.done_rule import DoneRule
-from tasks.errors import RuleDoesNotFit
 
 #: A new done rule is tried on this many waiting jobfiles before it is taken.
 _TRIED = 20
@@ -31,10 +30,7 @@ def command(broker: Broker, name: str, options: tuple[str, ...]) -> None:
     a jobfile's own #NUNATAK line stays above them.
     """
     campaign = find_campaign(broker.ledger, name)
-    try:
-        wanted = parse_options(options)
-    except BadOption as error:
-        raise Refused(str(error)) from error
+    wanted = parse_options(options)
     _try_rule(broker, campaign, wanted)
     new = changed(campaign, wanted)
     if new:
@@ -49,10 +45,8 @@ def _try_rule(broker: Broker, campaign: Campaign, wanted: Mapping[str, str]) -> 
         return
     rule = DoneRule.parse(wanted["done"])
     for job in islice(broker.ledger.jobs(campaign.name, State.QUEUED), _TRIED):
-        try:
-            rule.expected(Path(job.path))
-        except RuleDoesNotFit as error:
-            raise Refused(str(error)) from error
+        # Raises RuleDoesNotFit, which names the jobfile and the remedy.
+        rule.expected(Path(job.path))
 
 
 def _relane(broker: Broker, campaign: Campaign, wanted: Mapping[str, str]) -> None:

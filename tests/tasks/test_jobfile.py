@@ -177,6 +177,7 @@ def test_a_comment_or_a_part_of_a_word_is_not_warned_of(tmp_path: Path, line: st
 @given(st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw))
 def test_a_shell_reads_a_quoted_path_as_itself(raw: bytes) -> None:
     word = shell_word(Path(os.fsdecode(b"/" + raw)))
+    assert word.isprintable()  # so that it can be copied from a screen
     shown = subprocess.run(["/bin/bash", "-c", f"printf %s {word}"], capture_output=True, check=True).stdout
     assert shown == os.fsencode(Path(os.fsdecode(b"/" + raw)))
 

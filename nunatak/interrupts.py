@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM as a question that a loop asks itself; the second one leaves at once."""
+
+import signal
+import time
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: A signal that comes while we sleep is noticed after this time at the latest.
+_TICK_S = 0.1
+
+
+class Interrupts:
+    """While it is entered, the first signal is only noted, and each further one raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        #: Its user, or the system, wants the command to end.
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a handler's signature
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not on after the first signal."""
+        end = time.monotonic() + seconds
+        while not self.asked and time.monotonic() < end:
+            time.sleep(min(_TICK_S, seconds))

@@ -1,0 +1,115 @@
+"""The one local block of a `nunatak run`: adopted if an earlier run has left one, else submitted; watched, and ended."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from broker.errors import Unreachable
+from broker.home import Home
+from broker.records import BlockSeen
+from launcher import blocks
+from launcher.block import Block, BlockState
+from launcher.process import here
+from launcher.site import Site
+from nunatak.block_file import BlockFile, write_block_file
+from nunatak.session import Session
+
+log = logging.getLogger(__name__)
+
+#: A guard gives its jobfiles some seconds to end, and its worker 20 s to hand them back.
+_END_S = 60.0
+#: A block in one of these states does the work.
+_AT_WORK = (BlockState.INTENDED, BlockState.WAITING, BlockState.RUNNING)
+
+
+class OwnBlock:
+    """A block of this machine, bound to one campaign."""
+
+    def __init__(self, session: Session, site: Site, campaign: str, number: str) -> None:
+        self._session = session
+        self._site = site
+        self._campaign = campaign
+        self._number = number
+        #: As it was last seen; None: there is none yet.
+        self.block: Block | None = None
+
+    @property
+    def home(self) -> Home:
+        return self._session.settings.home
+
+    def adopt(self) -> bool:
+        """Take over the block that an earlier run of this campaign has left at work on this machine, if there is one."""
+        seen = self._session.insist(lambda broker: broker.ledger.blocks())
+        found = (self._looked(block) for block in candidates(seen, self._site.name, self._campaign, here().host))
+        self.block = next((block for block in found if block.state in _AT_WORK), None)
+        return self.block is not None
+
+    def submit(self) -> None:
+        """Start one. Raises SubmitFailed, NoProgram, Unreachable."""
+        block_id = blocks.new_block_id()
+        ends = None if self._site.walltime_s is None else time.time() + self._site.walltime_s
+        site = self._site
+        assert site.max_workers is not None
+        write_block_file(
+            self.home,
+            BlockFile(block=block_id, site=site.name, slots=site.max_workers, campaigns=(self._number,), deadline_unix=ends),
+        )
+        self.block = self._session.ask(
+            lambda broker: blocks.submit(site, self.home, block_id, ledger=broker.ledger, campaigns=(self._campaign,))
+        )
+
+    def look(self) -> Block | None:
+        """The block as it is now, recorded if that is new."""
+        if self.block is not None:
+            self.block = self._looked(self.block)
+        return self.block
+
+    def end(self, wait: Callable[[float], object], timeout_s: float = _END_S) -> bool:
+        """Ask it to end, and wait until it has: its jobfiles are ended and handed back. False if it takes too long."""
+        if self.block is None or self.block.state.is_over:
+            return True
+        block = self.block
+        self.block = blocks.cancel(block, self.home, ledger=self)
+        deadline = time.monotonic() + timeout_s
+        while not self._look_is_over():
+            if time.monotonic() > deadline:
+                return False
+            wait(0.2)
+        return True
+
+    def said(self) -> str:
+        """The last of its output."""
+        return blocks.said(self.block, self.home) if self.block else ""
+
+    def _look_is_over(self) -> bool:
+        block = self.look()
+        return block is None or block.state.is_over
+
+    def _looked(self, block: Block) -> Block:
+        now = blocks.look(block, self.home)
+        if now is not block:
+            self.record_block(now.block_id, now.to_fields())
+        return now
+
+    def record_block(self, block_id: str, fields: dict[str, str]) -> None:
+        """What became of the block; it is ended also if the broker cannot be told, which then hears it from whoever looks next."""
+        try:
+            self._session.ask(lambda broker: broker.ledger.record_block(block_id, fields))
+        except Unreachable as error:
+            log.warning("block.not_recorded block=%s reason=%r", block_id, str(error))
+
+
+def candidates(seen: Sequence[BlockSeen], site: str, campaign: str, host: str) -> list[Block]:
+    """Recorded blocks that may be at work for this campaign alone on this machine, the youngest first."""
+    found = [Block.from_fields(b.block, b.fields) for b in seen]
+    fitting = [
+        b for b in found
+        if b.site == site and b.campaigns == (campaign,) and b.state in _AT_WORK and b.process is not None and b.process.host == host
+    ]  # fmt: skip
+    return sorted(fitting, key=lambda b: -b.submitted_at)
+
+
+def with_slots(site: Site, slots: int | None, processors: int) -> Site:
+    """The site with a number of slots: what was asked for, else the site's, else one per processor."""
+    return replace(site, max_workers=slots or site.max_workers or processors)

@@ -1,0 +1,140 @@
+"""A `nunatak run` from the enqueued campaign to its end: one local block, watched until nothing is left to do."""
+
+import enum
+
+from broker.errors import Unreachable
+from broker.records import Campaign, State
+from launcher.block import Block, BlockState
+from nunatak.errors import Gone
+from nunatak.eta import eta_s, usable_slots
+from nunatak.interrupts import Interrupts
+from nunatak.own_block import OwnBlock
+from nunatak.progress import Progress, Snapshot
+from nunatak.recent import Recent
+from nunatak.session import Broker, Session
+
+#: How often the broker and the block are looked at.
+LOOK_EVERY_S = 0.5
+#: A block that dies is replaced this often, if no jobfile ended meanwhile.
+REPLACED = 2
+
+
+class Next(enum.Enum):
+    """What a run does next."""
+
+    #: Nothing is left to do.
+    FINISHED = "finished"
+    #: The campaign is paused and nothing of it runs any more.
+    PAUSED = "paused"
+    #: Its user wants to go.
+    INTERRUPTED = "interrupted"
+    #: A block is needed.
+    SUBMIT = "submit"
+    #: Blocks die one after another.
+    GIVE_UP = "give up"
+    #: Wait and look again.
+    GO_ON = "go on"
+
+
+def decide(campaign: Campaign, block: Block | None, deaths: int, interrupted: bool) -> Next:
+    """The next step; `deaths` counts blocks that ended without a jobfile's end since their start."""
+    if campaign.has_ended:
+        return Next.FINISHED
+    if interrupted:
+        return Next.INTERRUPTED
+    if campaign.paused and not campaign.counts[State.RUNNING]:
+        return Next.PAUSED
+    if block is not None and not block.state.is_over:
+        return Next.GO_ON
+    if campaign.paused or not campaign.counts[State.QUEUED]:
+        # What runs belongs to somebody else, or waits for its leases to run out.
+        return Next.GO_ON
+    return Next.SUBMIT if deaths <= REPLACED else Next.GIVE_UP
+
+
+class Running:
+    """The loop; `run_once` is one turn of it."""
+
+    def __init__(self, session: Session, name: str, own: OwnBlock, progress: Progress, interrupts: Interrupts) -> None:
+        self._session = session
+        self._name = name
+        self._own = own
+        self._progress = progress
+        self._interrupts = interrupts
+        self._deaths = 0
+        #: How many had ended when the present block was started.
+        self._ended_before = 0
+        #: The broker did not answer when it was asked last.
+        self._away = False
+        #: Why the campaign was paused when it was looked at last.
+        self._paused: str | None = None
+        #: As it was last seen.
+        self.campaign: Campaign | None = None
+
+    def follow(self) -> Next:
+        """Go on until there is an end to report: FINISHED, PAUSED, INTERRUPTED or GIVE_UP."""
+        while True:
+            step = self.run_once()
+            if step is Next.SUBMIT:
+                self._submit()
+            elif step is not Next.GO_ON:
+                return step
+            self._interrupts.sleep(LOOK_EVERY_S)
+
+    def run_once(self) -> Next:
+        """Look at the campaign and the block, show them, and decide."""
+        try:
+            snapshot = self._session.ask(self._look)
+            block = self._look_at_block(snapshot)
+        except Unreachable as error:
+            if not self._away:
+                self._progress.note(f"{error}; what runs goes on, and so does this command")
+            self._away = True
+            return Next.INTERRUPTED if self._interrupts.asked else Next.GO_ON
+        self._away = False
+        self.campaign = snapshot.campaign
+        self._progress.show(snapshot)
+        self._note_pause(snapshot.campaign)
+        return decide(snapshot.campaign, block, self._deaths, self._interrupts.asked)
+
+    def _look(self, broker: Broker) -> Snapshot:
+        campaign = broker.ledger.campaign(self._name)
+        if campaign is None:
+            raise Gone(f"campaign {self._name} was forgotten while it ran; enqueue it again if that was not meant")
+        slots = usable_slots([self._own.block.slots if self._own.block else 0], [int(campaign.options.get("per_node") or 0)])
+        queued, running = campaign.counts[State.QUEUED], campaign.counts[State.RUNNING]
+        return Snapshot(campaign=campaign, eta=eta_s(queued, running, slots, Recent(broker.client).durations()))
+
+    def _look_at_block(self, snapshot: Snapshot) -> Block | None:
+        before = self._own.block
+        block = self._own.look()
+        if block is None or before is None or before.state.is_over or not block.state.is_over:
+            return block
+        self._deaths = 1 if snapshot.ended > self._ended_before else self._deaths + 1
+        if not snapshot.campaign.has_ended and not self._interrupts.asked:
+            self._progress.note(end_text(block, self._own.said()))
+        return block
+
+    def _submit(self) -> None:
+        assert self.campaign is not None
+        counts = self.campaign.counts
+        self._ended_before = self.campaign.total - counts[State.QUEUED] - counts[State.RUNNING]
+        if self._own.block is None and self._own.adopt():
+            assert self._own.block is not None
+            block = self._own.block
+            self._progress.note(f"going on with block {block.block_id}, which an earlier run has left; its slots: {block.slots}")
+            return
+        self._own.submit()
+
+    def _note_pause(self, campaign: Campaign) -> None:
+        if campaign.paused and campaign.paused != self._paused and campaign.counts[State.RUNNING]:
+            self._progress.note(f"paused: {campaign.paused}; waiting for what runs")
+        self._paused = campaign.paused
+
+
+def end_text(block: Block, said: str) -> str:
+    """What is said of a block that ended while there was work."""
+    how = {BlockState.ENDED: "has ended", BlockState.CANCELLED: "was ended by somebody else"}.get(block.state, "died")
+    reason = f": {block.reason}" if block.reason else ""
+    return f"block {block.block_id} {how}{reason}" + (f"; the last it said:\n{said}" if said else "; it said nothing")
+

@@ -1,0 +1,187 @@
+"""The worker process of a node: a Celery worker with slots as threads, under the guard that owns the jobfiles' processes.
+
+    python -I -m tasks.worker SETTINGS_JSON --guard-fd N
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celery.apps.worker import Worker
+from celery.worker import state as celery_state
+
+from broker.claim import Claim
+from broker.client import open_client
+from broker.holdings import Holdings, NodeLimits
+from broker.home import Home
+from broker.lease import Holder, Leases
+from broker.renewer import Renewer
+from broker.scripts import Scripts
+from tasks.app import make_app, register
+from tasks.ending import EndedFor
+from tasks.guard_client import GuardClient
+from tasks.run import Runner
+from tasks.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+#: How often Flower is told that the worker lives; Celery's 2 s are 2,500 messages a second with 5,000 workers.
+_HEARTBEAT_S = 30
+#: How long a leaving worker may take to hand back and settle before it goes all the same; its leases then run out.
+_LEAVE_S = 15.0
+
+
+class CeleryWorker(Worker):  # type: ignore[misc]
+    """Celery's worker without its signal handlers and process title.
+
+    The guard alone hears the scheduler's signals; and Slurm sends none to a process whose name has a blank in it (measured, 22.05).
+    """
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        pass
+
+    def set_process_status(self, info: str) -> None:
+        pass
+
+
+@dataclass
+class GuardWatcher:
+    """The broker's word on a claim, handed on to the guard."""
+
+    guard: GuardClient
+
+    def extended(self, token: str, deadline: float) -> None:
+        self.guard.extend(token, deadline)
+
+    def taken_back(self, token: str, deadline: float) -> None:
+        self.guard.thaw(token, deadline)
+
+    def lost(self, token: str) -> None:
+        self.guard.end(token, EndedFor.LOST.value)
+
+    def cancelled(self, token: str) -> None:
+        self.guard.end(token, EndedFor.CANCEL.value)
+
+    def settled(self, token: str) -> None:
+        self.guard.forget(token)
+
+
+class NodeWorker:
+    """Everything of one worker process, put together."""
+
+    def __init__(self, settings: WorkerSettings, guard_fd: int) -> None:
+        self.settings = settings
+        self.home = Home(Path(settings.home))
+        self.guard = GuardClient(guard_fd, on_leave=self.leave, on_guard_gone=_end_with_the_guard)
+        self.holdings = Holdings(NodeLimits(slots=settings.slots, deadline_unix=settings.deadline_unix, campaigns=settings.campaigns))
+        self.holder = Holder(worker=f"{settings.block}.{settings.node}", node=settings.node, block=settings.block)
+        self.renewer = Renewer(self.holdings, self.holder, GuardWatcher(self.guard), self._connect, self._describe)
+        self._leaving = threading.Event()
+
+    def _connect(self) -> Leases:
+        return Leases(Scripts(open_client(self.home)))
+
+    def _describe(self) -> dict[str, object]:
+        settings = self.settings
+        return {
+            "node": settings.node,
+            "block": settings.block,
+            "site": settings.site,
+            "pid": os.getpid(),
+            "guard_pid": os.getppid(),
+            "slots": settings.slots,
+            "running": self.holdings.running,
+            "frozen": self.guard.frozen,
+            "state": "leaving" if self.holdings.draining else "running",
+        }
+
+    def work(self) -> None:
+        """Run until the node leaves."""
+        self._adopt()
+        app = make_app(self.home, {"holdings": self.holdings, "holder": self.holder})
+        register(app, Runner(self.settings, self.holdings, self.guard, renew_now=self.renewer.hurry).run)
+        self.renewer.start()
+        threading.Thread(target=self._watch, name="leaver", daemon=True).start()
+        log.info("worker.start block=%s node=%s slots=%d adopted=%d", self.settings.block, self.settings.node, self.settings.slots,
+                 len(self.holdings.adopted))  # fmt: skip
+        CeleryWorker(
+            app=app,
+            hostname=f"{self.settings.block}@{self.settings.node}",
+            pool="threads",
+            concurrency=self.settings.slots,
+            loglevel="INFO",
+            quiet=True,
+            # Gossip is N²; mingle asks all the others at each start.
+            without_gossip=True,
+            without_mingle=True,
+            heartbeat_interval=_HEARTBEAT_S,
+        ).start()
+        self._finish()
+
+    def _adopt(self) -> None:
+        """Carry on with what an earlier worker of this node left running (LEASES rule 16)."""
+        for entry in self.guard.welcome.running:
+            self.holdings.adopt(Claim.from_blob(entry.blob), entry.started_boottime)
+
+    # -- leaving --------------------------------------------------------------------------------------------------------------------
+
+    def leave(self, why: str) -> None:
+        """Claim nothing more; the guard ends what runs, and its task bodies hand it back."""
+        log.info("worker.leave why=%s running=%d", why, self.holdings.running)
+        self.holdings.drain()
+        self._leaving.set()
+
+    def _watch(self) -> None:
+        while not self._leaving.wait(timeout=_watch_every_s(self.settings)):
+            if (why := self._idle_reason()) is not None:
+                self.leave(why)
+        self._wait(lambda: not self.holdings.open_claims, _LEAVE_S)
+        # Celery looks at this at each turn of its loop, and while it waits for the broker.
+        celery_state.should_stop = 0
+        self.holdings.wake()
+
+    def _idle_reason(self) -> str | None:
+        if self.holdings.open_claims:
+            return None
+        if self.holdings.idle_s >= self.settings.idle_s:
+            return f"idle for {self.settings.idle_s:g} s"
+        if time.monotonic() - self.renewer.last_contact >= self.settings.no_broker_idle_s:
+            return f"no broker for {self.settings.no_broker_idle_s:g} s and nothing running"
+        return None
+
+    def _wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        while not condition() and time.monotonic() < end:
+            self.holdings.wait_change(0.5)
+
+    def _finish(self) -> None:
+        if not self.renewer.stop(_LEAVE_S):
+            log.warning("worker.leaves_unsettled claims=%d", self.holdings.open_claims)
+        self.guard.goodbye()
+        log.info("worker.end")
+
+
+def _watch_every_s(settings: WorkerSettings) -> float:
+    return max(0.2, min(5.0, settings.idle_s / 4, settings.no_broker_idle_s / 4))
+
+
+def _end_with_the_guard() -> None:
+    """The guard is gone, and with it the jobfiles' owner (LEASES rule 15); GuardClient has ended them. Their leases run out."""
+    log.error("worker.guard_gone")
+    os._exit(1)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = WorkerSettings.from_json(sys.argv[1])
+    NodeWorker(settings, int(sys.argv[sys.argv.index("--guard-fd") + 1])).work()
+
+
+if __name__ == "__main__":
+    main()

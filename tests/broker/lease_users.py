@@ -1,0 +1,121 @@
+"""What users do while jobfiles run: enqueue in every way, cancel, retry, pause, change, forget."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, precondition, rule
+from lease_records import RETRIES, Campaign
+from lease_server import LeaseServer
+from lease_world import DIRECTORY, IDS, NAMES, LeaseWorld
+
+from broker.enqueue import Entry, enqueue, job_id, lane
+from broker.errors import BrokerError, Stale
+
+Wanted = list[tuple[str, int, int, str]]
+
+CAMPAIGNS: dict[str, dict[str, str]] = {"plain": {}, "strict": {"retries": "1", "max_fails": "2"}}
+PER_NODE = {"plain": 0, "strict": 2}
+
+entries = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from((0, 5)), st.sampled_from((0, 3600)), st.sampled_from(("unknown", "absent", "present"))),
+    min_size=1, max_size=4, unique_by=lambda e: e[0],
+)  # fmt: skip
+campaigns = st.sampled_from(tuple(CAMPAIGNS))
+picks = st.integers(0, 3)
+
+
+class UserRules(LeaseWorld):
+    def __init__(self, server: LeaseServer) -> None:
+        super().__init__(server)
+        self.batches: list[tuple[dict[str, Any], tuple[str, ...]]] = []
+
+    @initialize(wanted=entries)
+    def a_campaign_is_enqueued(self, wanted: Wanted) -> None:
+        self.beat()
+        self._enqueue("plain", wanted, again=False, dry_run=False)
+
+    def _campaign(self, name: str) -> str | None:
+        answer = self.ask(lambda: self.scripts.campaign(name, CAMPAIGNS[name]))
+        if answer is None:
+            return None
+        number, new = answer
+        assert new == (name not in self.model.campaigns)
+        options = CAMPAIGNS[name]
+        known = Campaign(number=number, retries=int(options.get("retries", RETRIES)), max_fails=int(options.get("max_fails", 0)))
+        assert self.model.campaigns.setdefault(name, known).number == number
+        return number
+
+    @rule(name=campaigns, wanted=entries, again=st.booleans(), dry_run=st.sampled_from((False, False, True)))
+    def enqueue(self, name: str, wanted: Wanted, again: bool, dry_run: bool) -> None:
+        self._enqueue(name, wanted, again=again, dry_run=dry_run)
+
+    def _enqueue(self, name: str, wanted: Wanted, *, again: bool, dry_run: bool) -> None:
+        number = self._campaign(name)
+        if number is None:
+            return
+        per_node = PER_NODE[name]
+        listed = [Entry(name=n, priority=p, per_node=per_node, estimate_s=e, outputs=o) for n, p, e, o in wanted]
+        call = {"batch": self.next("batch"), "campaign": number, "directory": DIRECTORY, "entries": listed, "again": again, "dry_run": dry_run}
+        before = self.server.dump() if dry_run else None
+        words = enqueue(self.scripts, **call).words
+        verb = self.model.enqueue_word if dry_run else self.model.enqueue
+        assert words == tuple(verb(job_id(DIRECTORY, n), number, lane(p, per_node, e, number), o, again) for n, p, e, o in wanted)
+        if dry_run:
+            assert self.server.dump() == before, "a dry run changed something"
+        else:
+            self.batches.append((call, words))
+
+    @precondition(lambda self: self.batches)
+    @rule(pick=picks)
+    def enqueue_the_same_batch_again(self, pick: int) -> None:
+        call, words = self.batches[-1 - pick % len(self.batches)]
+        before = self.server.dump()
+        answer = self.ask(lambda: enqueue(self.scripts, **call))
+        assert answer is None or answer.words == words
+        assert self.server.dump() == before, "a repeated batch changed something"
+
+    @rule(wanted=st.lists(st.sampled_from(IDS), min_size=1, max_size=3, unique=True), verb=st.sampled_from(("cancel", "retry")))
+    def cancel_or_retry(self, wanted: list[str], verb: str) -> None:
+        for _ in range(2):
+            words = self.ask(lambda: getattr(self.scripts, verb)(wanted))
+            assert words is None or words == [getattr(self.model, verb)(i) for i in wanted]
+
+    @rule(name=campaigns, reason=st.sampled_from(("", "a look at the logs")))
+    def pause_or_resume(self, name: str, reason: str) -> None:
+        campaign = self.model.campaigns.get(name)
+        if campaign is None:
+            return
+        changed = self.ask(lambda: self.scripts.pause(campaign.number, reason))
+        if changed is None:
+            return
+        assert changed == (campaign.paused != bool(reason))
+        if reason:
+            campaign.paused = True
+        else:
+            self.model.wakes += len(self.model.jobs) * campaign.paused
+            campaign.resume()
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(pick=picks, priority=st.sampled_from((0, 5, 9)), estimate=st.sampled_from((0, 3600)))
+    def relane(self, pick: int, priority: int, estimate: int) -> None:
+        wanted, job = list(self.model.jobs.items())[pick % len(self.model.jobs)]
+        to = lane(priority, job.per_node, estimate, job.campaign)
+        moved = self.ask(lambda: self.scripts.relane([(wanted, to)]))
+        assert moved is None or moved == self.model.relane(wanted, to)
+
+    @rule(name=campaigns, really=st.integers(0, 2))
+    def forget(self, name: str, really: int) -> None:
+        if really != 0:
+            return
+        known = set(self.model.jobs)
+        try:
+            done = self.ask(lambda: self.scripts.forget(name) or True)
+        except BrokerError as error:
+            if isinstance(error, Stale):
+                raise
+            assert not self.model.forget(name)
+            return
+        if done is not None:
+            assert self.model.forget(name), "an unended campaign was forgotten"
+            gone = known - set(self.model.jobs)
+            self.starts = {k: t for k, t in self.starts.items() if k[0] not in gone}
