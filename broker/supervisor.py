@@ -61,6 +61,9 @@ class Every:
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
+        self.make_due()
+
+    def make_due(self) -> None:
         self.next = float("-inf")
 
     def is_due(self, now: float) -> bool:
@@ -120,7 +123,8 @@ class Supervisor:
 
     def _restart(self) -> None:
         if self._minder.restart_if_dead():
-            self._beats.next = self._reaps.next = self._clock()
+            self._beats.make_due()
+            self._reaps.make_due()
 
     def _is_superseded(self) -> bool:
         try:

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from broker import epoch as epochs
-from broker.epoch import NO_HEARTBEAT, begin, epochs as all_epochs, is_complete, newest, oldest_write_s, prune
+from broker.epoch import NO_HEARTBEAT, begin, is_complete, newest, oldest_write_s, prune
+from broker.epoch import epochs as all_epochs
 from broker.errors import Unreachable
 from broker.heartbeat import Heartbeat, write_heartbeat
 from broker.home import Home
