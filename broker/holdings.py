@@ -278,6 +278,10 @@ class Holdings:
                 self._let_go(token, holding)
             self._settled.notify_all()
 
+    def __json__(self) -> str:
+        """`celery inspect stats` sends the transport's options around."""
+        return f"{self.running} of {self.limits.slots}"
+
     # -- the rest -------------------------------------------------------------------------------------------------------------------
 
     @property

@@ -18,6 +18,10 @@ class Holder:
     node: str
     block: str
 
+    def __json__(self) -> str:
+        """`celery inspect stats` sends the transport's options around."""
+        return self.worker
+
 
 @dataclass(frozen=True, kw_only=True)
 class Room:

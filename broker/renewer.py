@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 RENEWALS_PER_SAFE_TIME = 6
 #: Until a first answer has told the safe time.
 _FIRST_RENEWAL_S = 2.0
+#: How soon the ledger hears of a start.
+_TELL_S = 1.0
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -80,8 +82,13 @@ class Renewer:
         return not self.thread.is_alive() and not self.holdings.to_settle()
 
     def hurry(self) -> None:
-        """Renew now: something has started, or a claim's answer came late."""
+        """Renew now: a claim's answer came late."""
         self._renew_at = 0.0
+        self._wake.set()
+
+    def soon(self) -> None:
+        """Something has started: say so within a second. What ends before that says so itself when it is settled."""
+        self._renew_at = min(self._renew_at, time.monotonic() + _TELL_S)
         self._wake.set()
 
     # -- the loop -------------------------------------------------------------------------------------------------------------------

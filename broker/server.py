@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,17 +103,33 @@ def most_clients(hard_limit: int) -> int:
     return max(64, min(_MOST_CLIENTS, hard_limit - _OWN_FILES))
 
 
-def choose_port(wanted: int, bind: str) -> int:
-    """`wanted` if it is free, so that the broker keeps its port over restarts; else one that is."""
-    for port in (wanted, 0) if wanted else (0,):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1" if bind == "loopback" else "", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise BrokerError(f"no free TCP port on this machine (wanted {wanted})")
+def choose_port(wanted: int, bind: str, patience_s: float = 0.5) -> int:
+    """`wanted` if it is free, so that the broker keeps its port over restarts; else one that is.
+
+    A process that has just died holds its port a little longer: a taken one is tried for `patience_s`.
+    """
+    end = time.monotonic() + patience_s
+    while wanted:
+        if _bind(wanted, bind):
+            return wanted
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    port = _bind(0, bind)
+    if not port:
+        raise BrokerError(f"no free TCP port on this machine (wanted {wanted})")
+    return port
+
+
+def _bind(port: int, bind: str) -> int:
+    """The port, if it can be listened on; 0: any. 0 if not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1" if bind == "loopback" else "", port))
+        except OSError:
+            return 0
+        return int(probe.getsockname()[1])
 
 
 def usable_socket(path: Path) -> Path | None:

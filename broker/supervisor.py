@@ -38,7 +38,7 @@ _LOOK_EVERY_S = 1.0
 _AGAIN_S = 2.0
 #: How often the age of the data is looked at.
 _AGE_EVERY_S = 3600.0
-#: A supervisor that only minds another host's server gives up after this long without it.
+#: A supervisor whose home was removed, or that only minds another host's server, gives up after this long without a beat.
 _LONELY_S = 600.0
 _LOG_BYTES = 1 << 20
 
@@ -52,7 +52,7 @@ class Leave(enum.Enum):
     SUPERSEDED = "superseded"
     #: Nothing waits or runs, no block lives and nobody came for a long time.
     IDLE = "idle"
-    #: Another supervisor minds this server of another host, or it is gone for good.
+    #: Another supervisor minds this server of another host, or it is gone for good; or the home was removed.
     NOT_NEEDED = "not needed"
 
 
@@ -143,10 +143,15 @@ class Supervisor:
             if self._is_superseded():
                 return Leave.SUPERSEDED
             self._beats.next = now + min(_AGAIN_S, self._lease.beat_every_s)
-            lonely = not self._minder.owns_server and now - self._contact_at > _LONELY_S
-            return Leave.NOT_NEEDED if lonely else None
+            return self._give_up(now)
         self._contact_at = now
         return self._look_around(now)
+
+    def _give_up(self, now: float) -> Leave | None:
+        """Our own server is never given up, unless its data was removed under it."""
+        if now - self._contact_at <= _LONELY_S or (self._minder.owns_server and self._home.root.exists()):
+            return None
+        return Leave.NOT_NEEDED
 
     def reap(self) -> int:
         """Take back what nobody renewed; returns how many jobfiles wait again."""
@@ -215,7 +220,7 @@ class Supervisor:
         log.info("supervisor.leaving why=%s", why.value)
         superseded = why is Leave.SUPERSEDED or self._is_superseded()
         if self._minder.stop(kill=superseded) and not superseded:
-            self._minder.write_stopped()
+            self._attempt("address.unwritten", self._minder.write_stopped)
 
 
 def _rotate(home: Home) -> None:

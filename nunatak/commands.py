@@ -38,6 +38,8 @@ TABLE: Mapping[str, Mapping[str, str]] = {
 }
 #: Commands whose names Python or its library has taken.
 _MODULES = {"set": "set_options"}
+#: In a context's `meta`: whether somebody asks for help only.
+HELP_WANTED = "nunatak.help_wanted"
 _NAMES = tuple(name for commands in TABLE.values() for name in commands)
 
 
@@ -49,6 +51,11 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
         return load(cmd_name) if cmd_name in _NAMES else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # A command's help must not depend on whether the settings are right, and click reads them first.
+        ctx.meta[HELP_WANTED] = bool({"-h", "--help"} & set(args))
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]

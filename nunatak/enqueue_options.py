@@ -38,10 +38,10 @@ _OPTIONS = (
 
 
 def enqueue_options(function: _F) -> _F:
-    """DIR and the options that choose and describe jobfiles."""
+    """The options that choose and describe jobfiles."""
     for option in reversed(_OPTIONS):
         function = option(function)
-    return click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))(function)
+    return function
 
 
 def request_of(

@@ -71,6 +71,12 @@ def queue_lengths(ledger: Ledger, names: Iterable[str]) -> list[dict[str, Any]]:
     return [{"name": name, "messages": waiting if name == QUEUE else 0} for name in names]
 
 
+def _this_host() -> str:
+    """The name to reach this machine by; where nobody has told it its full one, it says localhost, which is everybody."""
+    full = socket.getfqdn()
+    return socket.gethostname() if full.startswith("localhost") else full
+
+
 class _Brokers:
     """Stands in for Flower's broker class: the same question, answered by the ledger and not by LLEN."""
 
@@ -140,7 +146,7 @@ class FlowerServer:
         options = _options(settings.home, port)
         self._flower = flower.app.Flower(capp=make_app(settings.home), options=options, **pages)
         self.dashboard = Dashboard(
-            host=socket.getfqdn(), port=self._flower.start_http_server(), password_file=password_file(settings.home)
+            host=_this_host(), port=self._flower.start_http_server(), password_file=password_file(settings.home)
         )
 
     def serve(self) -> None:

@@ -19,10 +19,10 @@ class Follower:
 
     def run_once(self) -> bool:
         """Pass on what is new; whether there was anything. A file that is not there (yet) has nothing new."""
+        # Asked first: what the old file got until it was replaced is read before the new one.
+        replaced = self._replaced()
         passed = self._drain()
-        if self._replaced():
-            # What the old file got between the two reads belongs before the new one.
-            passed = self._drain() or passed
+        if replaced:
             self.close()
             self._open = self._opened()
             passed = self._drain() or passed

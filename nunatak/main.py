@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nunatak.commands import LazyGroup, load
+from nunatak.commands import HELP_WANTED, LazyGroup, load
 from nunatak.foreign import ForeignPackage, refuse_foreign
 
 _EPILOG = """\b
@@ -56,8 +56,7 @@ def _invoke(command: click.Command, program: str) -> int:
 
 def _prepare(context: click.Context, verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # A command's help must not depend on whether the settings are right.
-    if not {"-h", "--help"} & set(context.args):
+    if not context.meta.get(HELP_WANTED):
         from nunatak.settings import load_settings
 
         context.obj = load_settings()

@@ -87,8 +87,8 @@ def _eta(campaigns: Sequence[Campaign], heard: Sequence[WorkerSeen], durations: 
     going = [c for c in campaigns if not c.paused]
     queued = sum(c.counts[State.QUEUED] for c in going)
     running = sum(c.counts[State.RUNNING] for c in campaigns)
-    if not queued + running and not all(c.has_ended for c in campaigns):
-        # What is left waits for its user.
+    if not queued + running and not (campaigns and all(c.has_ended for c in campaigns)):
+        # Nothing is enqueued, or what is left waits for its user.
         return None
     per_nodes = [int(c.options.get("per_node") or 0) for c in going if not c.has_ended]
     return eta_s(queued, running, usable_slots([w.slots for w in heard if w.state == "running"], per_nodes), durations)

@@ -104,7 +104,7 @@ class Bar:
         self._clock = clock
         self._since = clock()
         self._snapshot: Snapshot | None = None
-        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=2, transient=True)
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=True)
 
     def show(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -117,26 +117,28 @@ class Bar:
     def close(self) -> None:
         self._live.stop()
 
-    def render(self) -> "RenderableType":
-        """What stands on the screen now."""
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
+    def _render(self) -> "RenderableType":
+        return "" if self._snapshot is None else drawing(self._snapshot, self._clock() - self._since)
 
-        assert self._snapshot is not None
-        campaign = self._snapshot.campaign
-        bar = Table.grid(expand=True, padding=(0, 1))
-        bar.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
-        bar.add_column(ratio=1)
-        bar.add_column(justify="right", no_wrap=True)
-        bar.add_column(justify="right", no_wrap=True)
-        elapsed = format_duration(int(self._clock() - self._since))
-        done = ProgressBar(total=max(1, campaign.total), completed=self._snapshot.ended)
-        bar.add_row(Text(printable(campaign.name), style="bold"), done, f"{self._snapshot.percent}%", elapsed)
-        eta = format_eta(self._snapshot.eta)
-        counts = Text(f"  {counts_text(campaign)}" + (f"; {eta} to go" if eta and not campaign.has_ended else ""))
-        return Group(bar, counts)
+
+def drawing(snapshot: Snapshot, elapsed_s: float) -> "RenderableType":
+    """The bar with name, percent and time on one line, the counts with the ETA below it."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    campaign = snapshot.campaign
+    bar = Table.grid(expand=True, padding=(0, 1))
+    bar.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
+    bar.add_column(ratio=1)
+    bar.add_column(justify="right", no_wrap=True)
+    bar.add_column(justify="right", no_wrap=True)
+    done = ProgressBar(total=max(1, campaign.total), completed=snapshot.ended)
+    bar.add_row(Text(printable(campaign.name), style="bold"), done, f"{snapshot.percent}%", format_duration(int(elapsed_s)))
+    eta = format_eta(snapshot.eta) if not campaign.has_ended else ""
+    return Group(bar, Padding(Text(counts_text(campaign) + (f"; {eta} to go" if eta else "")), (0, 0, 0, 2)))
 
 
 def open_progress() -> Progress:

@@ -3,8 +3,8 @@
 It runs in a thread of Celery's pool, so it may wait for the shared filesystem; the guard and the renewer may not.
 """
 
+import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,11 +16,14 @@ from broker.claim import Claim
 from broker.holdings import Conclusion, HandBack, Holdings, boottime
 from broker.home import Home
 from broker.lease import DEFAULT_RETRIES, Outcome
+from tasks import guard_client
 from tasks.app import JobfileFailed
 from tasks.done_rule import EXIT_CODE, DoneRule
 from tasks.ending import Ended, EndedFor, Ending, StartFailed, Verdict, judge
 from tasks.errors import BadJobfile, BadRule, CannotLook, JobfileGone, JobfileUnreadable
-from tasks.guard_client import Finished, GuardClient, Order, Running, StartRefused
+from tasks.guard.protocol import Ending as Finished
+from tasks.guard.protocol import StartOrder
+from tasks.guard_client import GuardClient, Handle
 from tasks.jobfile import Jobfile, argv, read_jobfile
 from tasks.logs import logs_of
 from tasks.record import Record, read_record, record_path
@@ -58,12 +61,14 @@ class Runner:
         guard: GuardClient,
         *,
         renew_now: Callable[[], None],
+        tell_soon: Callable[[], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._holdings = holdings
         self._guard = guard
         self._renew_now = renew_now
+        self._tell_soon = tell_soon
         self._sleep = sleep
         self._records = Home(Path(settings.home)).records_dir
 
@@ -80,7 +85,7 @@ class Runner:
         return _celery_word(ending, claim)
 
     def _conclude(self, claim: Claim) -> tuple[Ending, Conclusion]:
-        running = self._guard.adopt(claim.token)
+        running = self._adopted(claim.token)
         try:
             if running is None and (record := self._earlier_record(claim)) is not None:
                 return self._settle_by_record(claim, record)
@@ -93,7 +98,7 @@ class Runner:
 
     # -- an attempt -----------------------------------------------------------------------------------------------------------------
 
-    def _attempt(self, claim: Claim, running: Running | None) -> tuple[Ended, _Measured]:
+    def _attempt(self, claim: Claim, running: Handle | None) -> tuple[Ended, _Measured]:
         path = Path(claim.path)
         try:
             jobfile = read_jobfile(path)
@@ -112,14 +117,27 @@ class Runner:
                 return Ended(found_done=True), _NOTHING_STARTED
             if jobfile is None or not self._is_safe(claim):
                 return Ended(lost=True), _NOTHING_STARTED
-            started = self._start(claim, jobfile)
-            if isinstance(started, StartFailed):
-                return Ended(start_failed=started), _NOTHING_STARTED
-            running = started
-        self._holdings.started(claim.token, running.started)
-        self._renew_now()
-        finished = self._wait(claim, running, _max_s(claim, jobfile))
+            running = self._start(claim, jobfile)
+        try:
+            finished = self._wait(claim, running, _max_s(claim, jobfile))
+        except guard_client.StartFailed as error:
+            log.warning("run.start_failed jobfile=%s stage=%s errno=%s message=%s", claim.path, error.stage, error.errno, error.message)
+            return self._not_started(error), _NOTHING_STARTED
         return self._seen(claim, rule, finished, jobfile)
+
+    def _adopted(self, token: str) -> Handle | None:
+        """What an earlier worker of this node has started, if it has."""
+        with contextlib.suppress(KeyError):
+            return self._guard.adopt(token)
+        return None
+
+    def _not_started(self, error: guard_client.StartFailed) -> Ended:
+        if error.stage == "leaving":
+            return Ended(ended_for=EndedFor.LEAVE)
+        if error.stage == "deadline":
+            # Its lease was about to end: nobody's fault, and it waits again.
+            return Ended(ended_for=EndedFor.UNKNOWN)
+        return Ended(start_failed=StartFailed(stage=error.stage, errno=error.errno, message=error.message))
 
     def _is_safe(self, claim: Claim) -> bool:
         """Whether enough of the lease is left to start; a claim that was answered too late is renewed first, never started."""
@@ -132,11 +150,11 @@ class Runner:
             self._sleep(0.5)
         return False
 
-    def _start(self, claim: Claim, jobfile: Jobfile) -> Running | StartFailed:
+    def _start(self, claim: Claim, jobfile: Jobfile) -> Handle:
         logs = logs_of(claim.path, claim.campaign.get("logs", ""))
-        order = Order(
+        order = StartOrder(
             token=claim.token,
-            job_id=claim.job_id,
+            id=claim.job_id,
             attempt=claim.attempt,
             argv=argv(jobfile),
             cwd=claim.directory,
@@ -146,13 +164,10 @@ class Runner:
             umask=int(claim.campaign.get("umask", "022"), 8),
             deadline=self._holdings.deadline(claim.token),
             record=str(record_path(self._records, claim.job_id, claim.attempt)),
+            share=1.0 / claim.per_node if claim.per_node else None,
             blob=claim.to_blob(),
         )
-        try:
-            return self._guard.start(order)
-        except StartRefused as error:
-            log.warning("run.start_failed jobfile=%s stage=%s errno=%s message=%s", claim.path, error.stage, error.errno, error.message)
-            return StartFailed(stage=error.stage, errno=error.errno, message=error.message)
+        return self._guard.start(order)
 
     def _environ(self, claim: Claim) -> dict[str, str]:
         """What the jobfile is told of itself; the guard adds what only it knows (slot, processors)."""
@@ -168,12 +183,17 @@ class Runner:
             "NUNATAK_BLOCK": self._settings.block,
         }
 
-    def _wait(self, claim: Claim, running: Running, max_s: float | None) -> Finished:
-        if max_s is not None and running.wait(max(0.0, running.started + max_s - boottime())) is None:
+    def _wait(self, claim: Claim, running: Handle, max_s: float | None) -> Finished:
+        """Its ending; raises StartFailed if it was never started."""
+        running.wait_started()
+        started = running.started_boottime or boottime()
+        self._holdings.started(claim.token, started)
+        self._tell_soon()
+        try:
+            return running.wait(None if max_s is None else max(0.0, started + max_s - boottime()))
+        except TimeoutError:
             self._guard.end(claim.token, EndedFor.MAX.value)
-        finished = running.wait(None)
-        assert finished is not None  # without a limit it waits until the end
-        return finished
+            return running.wait()
 
     def _seen(self, claim: Claim, rule: DoneRule, finished: Finished, jobfile: Jobfile | None) -> tuple[Ended, _Measured]:
         measured = _Measured(
@@ -277,7 +297,7 @@ def _conclusion(ending: Ending, ended: Ended, measured: _Measured) -> Conclusion
 def _celery_word(ending: Ending, claim: Claim) -> str:
     """The same end in Celery's words, for its events and Flower."""
     if ending.verdict in (Verdict.DONE, Verdict.SKIPPED):
-        return ending.verdict.value
+        return str(ending.verdict.value)
     if ending.verdict is Verdict.HANDED_BACK:
         raise Reject(ending.reason, requeue=True)
     if ending.verdict in (Verdict.LOST, Verdict.CANCELLED):
@@ -286,8 +306,3 @@ def _celery_word(ending: Ending, claim: Claim) -> str:
     if ending.retry and claim.failures + int(ending.counts_as_failure) <= retries:
         raise Retry(ending.reason)
     raise JobfileFailed(ending.reason)
-
-
-def node_name() -> str:
-    """This node's name, without its domain."""
-    return os.uname().nodename.split(".")[0]

@@ -25,7 +25,7 @@ from broker.renewer import Renewer
 from broker.scripts import Scripts
 from tasks.app import make_app, register
 from tasks.ending import EndedFor
-from tasks.guard_client import GuardClient
+from tasks.guard_client import Callbacks, GuardClient, Welcome
 from tasks.run import Runner
 from tasks.settings import WorkerSettings
 
@@ -78,7 +78,14 @@ class NodeWorker:
     def __init__(self, settings: WorkerSettings, guard_fd: int) -> None:
         self.settings = settings
         self.home = Home(Path(settings.home))
-        self.guard = GuardClient(guard_fd, on_leave=self.leave, on_guard_gone=_end_with_the_guard)
+        self._frozen: set[str] = set()
+        callbacks = Callbacks(
+            on_leave=self.leave,
+            on_froze=lambda token, _why: self._frozen.add(token),
+            on_thawed=self._frozen.discard,
+            on_guard_gone=_end_with_the_guard,
+        )
+        self.guard = GuardClient(guard_fd, callbacks)
         self.holdings = Holdings(NodeLimits(slots=settings.slots, deadline_unix=settings.deadline_unix, campaigns=settings.campaigns))
         self.holder = Holder(worker=f"{settings.block}.{settings.node}", node=settings.node, block=settings.block)
         self.renewer = Renewer(self.holdings, self.holder, GuardWatcher(self.guard), self._connect, self._describe)
@@ -97,15 +104,16 @@ class NodeWorker:
             "guard_pid": os.getppid(),
             "slots": settings.slots,
             "running": self.holdings.running,
-            "frozen": self.guard.frozen,
+            "frozen": len(self._frozen),
             "state": "leaving" if self.holdings.draining else "running",
         }
 
     def work(self) -> None:
         """Run until the node leaves."""
-        self._adopt()
+        self._adopt(self.guard.hello())
         app = make_app(self.home, {"holdings": self.holdings, "holder": self.holder})
-        register(app, Runner(self.settings, self.holdings, self.guard, renew_now=self.renewer.hurry).run)
+        runner = Runner(self.settings, self.holdings, self.guard, renew_now=self.renewer.hurry, tell_soon=self.renewer.soon)
+        register(app, runner.run)
         self.renewer.start()
         threading.Thread(target=self._watch, name="leaver", daemon=True).start()
         log.info("worker.start block=%s node=%s slots=%d adopted=%d", self.settings.block, self.settings.node, self.settings.slots,
@@ -124,9 +132,9 @@ class NodeWorker:
         ).start()
         self._finish()
 
-    def _adopt(self) -> None:
+    def _adopt(self, welcome: Welcome) -> None:
         """Carry on with what an earlier worker of this node left running (LEASES rule 16)."""
-        for entry in self.guard.welcome.running:
+        for entry in welcome.running:
             self.holdings.adopt(Claim.from_blob(entry.blob), entry.started_boottime)
 
     # -- leaving --------------------------------------------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ local function apply(word, id, name, lane, own)
     fresh = fresh + 1
   elseif word == 'already_done' and fields(id, 'state')[1] ~= 'done' then
     adopt(id)
+    archive_attempt(id)
     redis.call('HSET', key, 'name', name, 'directory', directory, 'lane', lane, 'queued_at', int(NOW), 'ended_at', int(NOW), 'ending', 'skipped',
       'reason', 'outputs were there', 'skipped', 1)
     redis.call('HINCRBY', 'counts:' .. campaign, 'skipped', 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from broker.address import read_address
 from broker.start import ensure_broker
 from broker.status import BrokerStatus, broker_status
 from broker.stop import stop_broker
@@ -54,6 +55,10 @@ def stop(context: click.Context, force: bool) -> None:
     It refuses while blocks live.
     """
     home = settings_of(context).home
+    address = read_address(home)
+    if address is None or address.is_stopped:
+        click.echo("no broker runs")
+        return
     stop_broker(home, force)
     click.echo(f"stopped; the queue is kept in {printable(str(home.root))}")
 

@@ -22,6 +22,7 @@ Example: enqueue-jobfiles region_03_conus/jobfiles/2m --per-node 2 --time 11h
 
 
 @click.command("enqueue", epilog=_EPILOG)
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @enqueue_options
 @click.option("--dry-run", is_flag=True, help="Change nothing; show the counts, and what outputs are expected.")
 @click.option("--json", "json_object", is_flag=True, help="One JSON object: counts, done_rule, rejected, warnings.")

@@ -17,8 +17,9 @@ def command(broker: Broker, names: tuple[str, ...], reason: str) -> None:
 
     What runs goes on and is recorded; `nunatak resume` starts the rest.
     """
-    for campaign in find_campaigns(broker.ledger, names):
-        if campaign.has_ended and not names:
-            continue
+    campaigns = [c for c in find_campaigns(broker.ledger, names) if names or not c.has_ended]
+    if not campaigns:
+        say("every campaign has ended, so there is nothing to pause")
+    for campaign in campaigns:
         changed = broker.scripts.pause(campaign.number, reason.strip() or "paused by its user")
         say(f"{campaign.name}: {'paused' if changed else f'was paused already: {campaign.paused}'}")

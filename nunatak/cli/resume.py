@@ -16,7 +16,9 @@ def command(broker: Broker, names: tuple[str, ...]) -> None:
 
     The failures that paused a campaign are forgiven: it is paused again only by as many new ones.
     """
-    for campaign in find_campaigns(broker.ledger, names):
+    campaigns = [c for c in find_campaigns(broker.ledger, names) if names or c.paused]
+    if not campaigns:
+        say("no campaign is paused")
+    for campaign in campaigns:
         resumed = broker.scripts.pause(campaign.number, "")
-        if resumed or names:
-            say(f"{campaign.name}: {'goes on' if resumed else 'was not paused'}")
+        say(f"{campaign.name}: {'goes on' if resumed else 'was not paused'}")

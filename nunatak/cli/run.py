@@ -37,23 +37,36 @@ Example: nunatak run region_03_conus/jobfiles/2m --slots 4
 
 
 @click.command("run", epilog=_EPILOG)
+@click.argument("directory", metavar="DIR", required=False, type=click.Path(path_type=Path))
+@click.option("-s", "--scripts", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
 @enqueue_options
 @click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Jobfiles at a time. Default: one per processor.")
 @click.option("-f", "--site", "site_name", default="local", show_default=True, metavar="SITE", help="Where: a site's name or its file.")
 @click.pass_context
-def command(context: click.Context, /, directory: Path, slots: int | None, site_name: str, **options: Any) -> None:
+def command(
+    context: click.Context, /, directory: Path | None, scripts: Path | None, slots: int | None, site_name: str, **options: Any
+) -> None:
     """Run the jobfiles of DIR on this machine until all have ended.
 
     Starts the broker if none runs, enqueues DIR, starts one block, and shows how far it is. Ctrl-C ends what runs and hands it back; the
     same command goes on where it stopped, and runs nothing twice.
     """
     site = with_slots(local_site(site_name), slots, len(os.sched_getaffinity(0)))
-    request = request_of(directory, **options)
+    request = request_of(_only_one(directory, scripts), **options)
     with Session(settings_of(context)) as session:
         try:
             context.exit(_run(session, site, enqueue_directory(session, request)))
         finally:
             _stop_broker(session)
+
+
+def _only_one(directory: Path | None, scripts: Path | None) -> Path:
+    if directory is not None and scripts is not None:
+        raise click.UsageError(f"{directory} and -s {scripts}: give one directory")
+    found = directory or scripts
+    if found is None:
+        raise click.UsageError("say which jobfiles: nunatak run DIR")
+    return found
 
 
 def local_site(name: str) -> Site:

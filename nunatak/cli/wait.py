@@ -27,6 +27,8 @@ def command(context: click.Context, names: tuple[str, ...]) -> None:
     settings = settings_of(context)
     with reach(settings) as broker:
         wanted = [c.name for c in find_campaigns(broker.ledger, names)]
+    if not wanted:
+        say("there is no campaign, so there is nothing to wait for")
     with LastingLedger(settings) as ledger:
         ended = wait_for(wanted, lambda: ledger.ask(Ledger.campaigns), time.sleep, say)
     for campaign in ended:

@@ -43,7 +43,7 @@ _SHOWN = {State.FROZEN: "frozen", State.ENDED: "ended"}
 
 @dataclass(kw_only=True, slots=True)
 class Attempt:
-    """Changed by `Attempts` only."""
+    """Changed by `Orders` and `Closing` only."""
 
     order: StartOrder
     slot: int

@@ -105,4 +105,3 @@ def _deliver(kill: Callable[[], None]) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-

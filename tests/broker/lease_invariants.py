@@ -50,8 +50,9 @@ def check_counts(dump: Dump) -> None:
         truth[number, fields["state"]] += 1
         truth[number, "skipped"] += "skipped" in fields
         assert job_id in dump.get(f"campaign:{number}:jobs", []), f"{job_id} is not in the list of campaign {number}"
-    counted = {(key.removeprefix("counts:"), state): int(n) for key, c in dump.items() if key.startswith("counts:") for state, n in c.items()}
-    assert {k: n for k, n in counted.items() if n} == {k: n for k, n in truth.items() if n}
+    counts = {key.removeprefix("counts:"): fields for key, fields in dump.items() if key.startswith("counts:")}
+    counted = {(number, state): int(n) for number, fields in counts.items() for state, n in fields.items() if int(n)}
+    assert counted == {key: n for key, n in truth.items() if n}
     assert set(dump.get("campaigns", {}).values()) == {k.split(":")[1] for k in dump if k.startswith("campaign:")}
 
 
@@ -80,9 +81,9 @@ def check_model(dump: Dump, model: Model) -> None:
     for job_id, job in model.jobs.items():
         fields = jobs[job_id]
         assert _seen(fields, dump.get("leases", {}).get(job_id)) == _expected(job), f"{job_id}: {fields}"
-        assert _endings(fields) == job.endings, f"{job_id}: attempts ended differently: {fields}"
+        assert _endings(fields) == job.endings, f"{job_id}: attempts ended {_endings(fields)}, not {job.endings}: {fields}"
         if job.state == "queued":
-            assert fields.get("last_token") == job.last_token, f"{job_id} may be taken back by {fields.get('last_token')}, not {job.last_token}"
+            assert fields.get("last_token") == job.last_token, f"{job_id}: {fields} may not be taken back by {job.last_token}"
         assert (job.state in ENDED) <= (job.token is None)
     for campaign in model.campaigns.values():
         paused = dump[f"campaign:{campaign.number}"].get("paused")

@@ -45,6 +45,18 @@ class LeaseMachine(UserRules):
         for _ in range(times):
             self._claim(self.next("t"), holder, kind, answer)
 
+    @rule(holder=holders, then=st.sampled_from(("claim", "start", "start", "done", "fail")))
+    def a_worker_goes_on_as_it_should(self, holder: Holder, then: str) -> None:
+        """The usual way, so that schedules get far: claim and start, renew, settle."""
+        mine = [h for h in self.hands if h.holder is holder and not h.ended]
+        if then in ("done", "fail") and mine:
+            self._end(mine[0], "done" if then == "done" else "failed", "exit 1", True, True)
+            return
+        self._claim(self.next("t"), holder, "all", "heard")
+        if then == "start" and self.hands:
+            self._start(self.hands[-1])
+            self._renew(holder, "heard")
+
     @precondition(lambda self: self.unanswered)
     @rule(pick=picks, kind=rooms, answer=answers)
     def claim_with_the_token_of_a_lost_answer(self, pick: int, kind: str, answer: str) -> None:
@@ -84,14 +96,19 @@ class LeaseMachine(UserRules):
     @precondition(lambda self: self.hands)
     @rule(pick=picks)
     def start(self, pick: int) -> None:
+        self._start(self.hand(pick))
+
+    def _start(self, hand: Hand) -> None:
         """The guard checks the deadline before it starts anything."""
-        hand = self.hand(pick)
         if not hand.started and not hand.ended and self.now_ms < hand.deadline:
             hand.started = True
             assert self.starts.setdefault((hand.job_id, hand.attempt), hand.token) == hand.token, "two starts have the same number"
 
     @rule(holder=holders, answer=answers)
     def renew(self, holder: Holder, answer: str) -> None:
+        self._renew(holder, answer)
+
+    def _renew(self, holder: Holder, answer: str) -> None:
         mine = [h for h in self.hands if h.holder is holder][-4:]
         held = [Held(job_id=h.job_id, token=h.token, phase=Phase.RUNNING if h.started else Phase.HELD) for h in mine]
         renewal = self.ask(lambda: self.leases.renew(holder.worker, "{}", held))
@@ -120,29 +137,28 @@ class LeaseMachine(UserRules):
 
     @precondition(lambda self: self.hands)
     @rule(
-        pick=picks, verdict=st.sampled_from(("done", "failed", "failed", "failed", "skipped", "cancelled")), reason=st.sampled_from(("exit 1", "exit 2")),
-        counts=st.sampled_from((True, True, False)), retry=st.sampled_from((True, True, False)),
-    )  # fmt: skip
+        pick=picks,
+        verdict=st.sampled_from(("done", "failed", "failed", "failed", "skipped", "cancelled")),
+        reason=st.sampled_from(("exit 1", "exit 2")),
+        counts=st.sampled_from((True, True, False)),
+        retry=st.sampled_from((True, True, False)),
+    )
     def settle(self, pick: int, verdict: str, reason: str, counts: bool, retry: bool) -> None:
         """An attempt ends once; calling this again for the same hand re-sends what was sent before."""
         hand = self.hand(pick)
-        if hand.gave_back is not None:
-            return
+        if hand.gave_back is None:
+            self._end(hand, verdict, reason, counts, retry)
+
+    def _end(self, hand: Hand, verdict: str, reason: str, counts: bool, retry: bool) -> None:
         hand.ended = True
         if hand.outcome is None:
-            elapsed = 1.0 if hand.started else None
-            hand.outcome = Outcome(verdict=verdict, reason=reason, elapsed_s=elapsed, counts_as_failure=counts, retry=retry)
-        self._settle(hand, hand.outcome)
-
-    def _settle(self, hand: Hand, outcome: Outcome) -> None:
+            elapsed_s = 1.0 if hand.started else None
+            hand.outcome = Outcome(verdict=verdict, reason=reason, elapsed_s=elapsed_s, counts_as_failure=counts, retry=retry)
+        outcome = hand.outcome
         settled = self.ask(lambda: self.leases.settle(hand.job_id, hand.token, outcome))
-        if settled is None:
-            return
-        words, state = self.model.settle(
-            hand.job_id, hand.token, outcome.verdict, outcome.reason,
-            started=outcome.elapsed_s is not None, counts=outcome.counts_as_failure, retry=outcome.retry,
-        )  # fmt: skip
-        assert (settled.accepted, settled.state) in {(word == "settled", state) for word in words}
+        if settled is not None:
+            words, state = self.model.settle(hand.job_id, hand.token, outcome)
+            assert (settled.accepted, settled.state) in {(word == "settled", state) for word in words}
 
     @precondition(lambda self: self.hands)
     @rule(pick=picks, free=st.booleans())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lease_records import BAD_ENDS, ENDED, FRESH_MS, LEASE_MS, MARGIN_MS, SETTINGS, Campaign, Job
 
-from broker.lease import Room
+from broker.lease import Outcome, Room
 
 
 class Model:
@@ -184,7 +184,7 @@ class Model:
             job.endings.pop(job.attempt, None)
         return True
 
-    def settle(self, job_id: str, token: str, verdict: str, reason: str, *, started: bool, counts: bool, retry: bool) -> tuple[set[str], str]:
+    def settle(self, job_id: str, token: str, outcome: Outcome) -> tuple[set[str], str]:
         """The words that may be answered, and the state."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -193,33 +193,33 @@ class Model:
             return {"settled"}, job.state
         if job.token != token and not (job.last_token == token and job.state == "queued"):
             return ({"settled", "stranger"} if token in job.ended_tokens else {"stranger"}), job.state
-        if started:
+        if outcome.elapsed_s is not None:
             job.start()
-        job.note_ending(verdict)
+        job.note_ending(outcome.verdict)
         job.end(token)
-        if verdict in ("done", "skipped"):
+        if outcome.verdict in ("done", "skipped"):
             self._finish(job, "done")
-            job.skipped = verdict == "skipped"
+            job.skipped = outcome.verdict == "skipped"
             self.campaign_of(job).ends.append("ok")
-        elif verdict == "cancelled" or job.cancel:
+        elif outcome.verdict == "cancelled" or job.cancel:
             self._finish(job, "cancelled")
         else:
-            self._fail(job, reason, counts, retry)
+            self._fail(job, outcome)
         return {"settled"}, job.state
 
     def _finish(self, job: Job, state: str) -> None:
         job.state, job.cancel = state, False
 
-    def _fail(self, job: Job, reason: str, counts: bool, retry: bool) -> None:
+    def _fail(self, job: Job, outcome: Outcome) -> None:
         campaign = self.campaign_of(job)
-        job.failures += counts
-        if retry and job.failures <= campaign.retries:
+        job.failures += outcome.counts_as_failure
+        if outcome.retry and job.failures <= campaign.retries:
             self._wait(job)
         else:
             self._finish(job, "failed")
             campaign.fails += campaign.max_fails > 0
-        if counts and job.failures == 1:
-            campaign.ends.append(reason)
+        if outcome.counts_as_failure and job.failures == 1:
+            campaign.ends.append(outcome.reason)
         campaign.judge()
 
     def give_back(self, job_id: str, token: str, *, free: bool, started: bool) -> set[bool]:

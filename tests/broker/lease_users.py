@@ -16,10 +16,9 @@ Wanted = list[tuple[str, int, int, str]]
 CAMPAIGNS: dict[str, dict[str, str]] = {"plain": {}, "strict": {"retries": "1", "max_fails": "2"}}
 PER_NODE = {"plain": 0, "strict": 2}
 
-entries = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from((0, 5)), st.sampled_from((0, 3600)), st.sampled_from(("unknown", "absent", "present"))),
-    min_size=1, max_size=4, unique_by=lambda e: e[0],
-)  # fmt: skip
+outputs = st.sampled_from(("absent", "absent", "unknown", "present"))
+entry = st.tuples(st.sampled_from(NAMES), st.sampled_from((0, 5)), st.sampled_from((0, 3600)), outputs)
+entries = st.lists(entry, min_size=2, max_size=5, unique_by=lambda e: e[0])
 campaigns = st.sampled_from(tuple(CAMPAIGNS))
 picks = st.integers(0, 3)
 
@@ -55,7 +54,8 @@ class UserRules(LeaseWorld):
             return
         per_node = PER_NODE[name]
         listed = [Entry(name=n, priority=p, per_node=per_node, estimate_s=e, outputs=o) for n, p, e, o in wanted]
-        call = {"batch": self.next("batch"), "campaign": number, "directory": DIRECTORY, "entries": listed, "again": again, "dry_run": dry_run}
+        call: dict[str, Any] = {"batch": self.next("batch"), "campaign": number, "directory": DIRECTORY, "entries": listed}
+        call |= {"again": again, "dry_run": dry_run}
         before = self.server.dump() if dry_run else None
         words = enqueue(self.scripts, **call).words
         verb = self.model.enqueue_word if dry_run else self.model.enqueue
@@ -74,17 +74,28 @@ class UserRules(LeaseWorld):
         assert answer is None or answer.words == words
         assert self.server.dump() == before, "a repeated batch changed something"
 
-    @rule(wanted=st.lists(st.sampled_from(IDS), min_size=1, max_size=3, unique=True), verb=st.sampled_from(("cancel", "retry")))
-    def cancel_or_retry(self, wanted: list[str], verb: str) -> None:
+    @rule(verb=st.sampled_from(("cancel", "retry", "retry")), wanted=st.lists(st.sampled_from(IDS), min_size=1, max_size=2, unique=True))
+    def cancel_or_retry_twice(self, verb: str, wanted: list[str]) -> None:
         for _ in range(2):
             words = self.ask(lambda: getattr(self.scripts, verb)(wanted))
             assert words is None or words == [getattr(self.model, verb)(i) for i in wanted]
 
-    @rule(name=campaigns, reason=st.sampled_from(("", "a look at the logs")))
-    def pause_or_resume(self, name: str, reason: str) -> None:
-        campaign = self.model.campaigns.get(name)
-        if campaign is None:
-            return
+    @rule(
+        what=st.sampled_from(("pause", "resume", "resume", "relane", "relane", "forget")),
+        name=campaigns,
+        pick=picks,
+        priority=st.sampled_from((0, 5, 9)),
+        estimate=st.sampled_from((0, 3600)),
+    )
+    def a_campaign_is_changed(self, what: str, name: str, pick: int, priority: int, estimate: int) -> None:
+        if what == "relane" and self.model.jobs:
+            self._relane(list(self.model.jobs)[pick % len(self.model.jobs)], priority, estimate)
+        elif what == "forget":
+            self._forget(name)
+        elif name in self.model.campaigns:
+            self._pause(self.model.campaigns[name], "a look at the logs" if what == "pause" else "")
+
+    def _pause(self, campaign: Campaign, reason: str) -> None:
         changed = self.ask(lambda: self.scripts.pause(campaign.number, reason))
         if changed is None:
             return
@@ -95,27 +106,26 @@ class UserRules(LeaseWorld):
             self.model.wakes += len(self.model.jobs) * campaign.paused
             campaign.resume()
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(pick=picks, priority=st.sampled_from((0, 5, 9)), estimate=st.sampled_from((0, 3600)))
-    def relane(self, pick: int, priority: int, estimate: int) -> None:
-        wanted, job = list(self.model.jobs.items())[pick % len(self.model.jobs)]
+    def _relane(self, wanted: str, priority: int, estimate: int) -> None:
+        job = self.model.jobs[wanted]
         to = lane(priority, job.per_node, estimate, job.campaign)
         moved = self.ask(lambda: self.scripts.relane([(wanted, to)]))
         assert moved is None or moved == self.model.relane(wanted, to)
 
-    @rule(name=campaigns, really=st.integers(0, 2))
-    def forget(self, name: str, really: int) -> None:
-        if really != 0:
-            return
+    def _forget(self, name: str) -> None:
         known = set(self.model.jobs)
         try:
-            done = self.ask(lambda: self.scripts.forget(name) or True)
-        except BrokerError as error:
-            if isinstance(error, Stale):
-                raise
-            assert not self.model.forget(name)
+            gone = self.ask(lambda: self._forgotten(name))
+        except Stale:
+            raise
+        except BrokerError:
+            assert not self.model.forget(name), "an ended campaign was not forgotten"
             return
-        if done is not None:
-            assert self.model.forget(name), "an unended campaign was forgotten"
-            gone = known - set(self.model.jobs)
-            self.starts = {k: t for k, t in self.starts.items() if k[0] not in gone}
+        if gone:
+            assert self.model.forget(name), "a campaign was forgotten that has not ended"
+            gone_ids = known - set(self.model.jobs)
+            self.starts = {k: t for k, t in self.starts.items() if k[0] not in gone_ids}
+
+    def _forgotten(self, name: str) -> bool:
+        self.scripts.forget(name)
+        return True

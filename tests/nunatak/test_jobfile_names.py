@@ -40,10 +40,10 @@ def test_a_name_in_the_working_directory_wins_over_the_same_name_elsewhere(queue
     assert names.find("twice.sh").path == f"{here}/twice.sh"
 
 
-def test_a_bare_name_is_found_from_anywhere(queue, names, monkeypatch):
-    queue.add("bare", "bare_1.sh", "bare_10.sh")
+def test_a_bare_name_is_found_from_anywhere_also_if_others_begin_with_it(queue, names, monkeypatch):
+    queue.add("bare", "bare_1", "bare_10")
     monkeypatch.chdir("/")
-    assert names.find("bare_1.sh").name == "bare_1.sh"
+    assert names.find("bare_1").name == "bare_1"
 
 
 def test_a_beginning_that_only_one_has_is_enough(queue, names):

@@ -97,6 +97,7 @@ def test_without_a_name_all_that_have_not_ended_are_paused_and_resumed(queue, nu
     assert "over" not in paused
     assert "one: goes on" in nunatak("resume").err
     assert not any(c.paused for c in queue.broker.ledger.campaigns())
+    assert nunatak("resume").err == "no campaign is paused\n"
 
 
 def test_an_unknown_name_pauses_nothing(queue, nunatak):

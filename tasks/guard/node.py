@@ -1,0 +1,50 @@
+"""What one guard has: its attempts, the processes below it, its slots and processors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tasks.guard.attempt import Attempt
+from tasks.guard.loop import Loop
+from tasks.guard.process_tree import Levels, ProcessTree
+from tasks.guard.processors import Shares
+from tasks.guard.protocol import Message
+from tasks.guard.settings import GuardSettings
+
+
+@dataclass(kw_only=True)
+class Node:
+    """Shared by the guard's parts; only the loop's thread touches it."""
+
+    settings: GuardSettings
+    loop: Loop
+    tree: ProcessTree
+    shares: Shares
+    #: The environment of all jobfiles, before what is each one's own.
+    environ: dict[str, str]
+    #: Where TMPDIRs are made.
+    tmp_root: str
+    #: `PID:STARTTIME` of this guard.
+    mark: str
+    #: Says something to the worker.
+    send: Callable[[str, Message], None]
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    #: Nothing is started any more.
+    leaving: bool = False
+
+    def active(self) -> list[Attempt]:
+        """Those that may have processes."""
+        return [attempt for attempt in self.attempts.values() if attempt.is_active]
+
+    def by_root(self, pid: int) -> Attempt | None:
+        """The attempt whose jobfile is this child."""
+        token = self.tree.roots.get(pid)
+        return None if token is None else self.attempts[token]
+
+    def free_slot(self) -> int:
+        """The lowest number that no active attempt has."""
+        taken = {attempt.slot for attempt in self.active()}
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def look(self, attempt: Attempt) -> Callable[[], Levels]:
+        """Finds the attempt's processes, anew at each call."""
+        return lambda: self.tree.look(fresh=True).of(attempt.token)

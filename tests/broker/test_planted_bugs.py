@@ -1,0 +1,112 @@
+"""The property test is worth something: each bug planted here in a verb's script is found by it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from lease_machine import LeaseMachine
+from lease_server import LeaseServer, lease_server
+
+from broker import scripts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bug:
+    """A change of one verb's script: what stands there (exactly once), and what is put in its place."""
+
+    name: str
+    verb: str
+    right: str
+    wrong: str
+
+    def plant(self, verb: str, text: str) -> str:
+        if verb != self.verb and not (self.verb == "prelude" and self.right in text):
+            return text
+        assert text.count(self.right) == 1, f"{self.name}: the script of {verb} no longer has this text once: {self.right}"
+        return text.replace(self.right, self.wrong)
+
+
+BUGS = (
+    Bug(
+        name="a_stranger_settles",
+        verb="settle",
+        right="if v[2] ~= token and not (v[3] == token and state == 'queued') then return {'stranger', state} end",
+        wrong="token = v[2] or token",
+    ),
+    Bug(
+        name="a_repeated_settle_counts_again",
+        verb="prelude",
+        right="redis.call('HDEL', 'job:' .. id, 'last_token')\n  redis.call('HSET', 'job:' .. id, 'settled_token', token)",
+        wrong="redis.call('HSET', 'job:' .. id, 'last_token', token)",
+    ),
+    Bug(name="the_grace_is_ignored", verb="reap", right="if NOW < B.grace_until then", wrong="if false then"),
+    Bug(name="a_restarted_server_gives_no_grace", verb="beat", right=" or v[2] ~= ARGV[5]", wrong=""),
+    Bug(name="a_stepped_clock_gives_no_grace", verb="beat", right=" or ARGV[6] == '1'", wrong=""),
+    Bug(name="leases_outlive_a_clock_that_jumped_back", verb="beat", right="if gap then\n", wrong="if gap then\n  NOW = 1e15\n"),
+    Bug(name="a_stale_server_goes_on", verb="prelude", right="if age < 0 or age >= tonumber(v[3]) then return nil end", wrong=""),
+    Bug(name="a_beat_from_the_future_is_fresh", verb="prelude", right="if age < 0 or age >=", wrong="if age >="),
+    Bug(name="anybody_takes_back", verb="take_back", right="if v[1] ~= 'queued' or v[3] ~= token then", wrong="if v[1] ~= 'queued' then"),
+    Bug(name="what_was_cancelled_is_taken_back", verb="take_back", right="if v[1] ~= 'queued' or v[3] ~= token then", wrong="if v[3] ~= token then"),
+    Bug(name="a_loss_stays_although_it_was_taken_back", verb="take_back", right="if tonumber(v[4] or '0') > 0 then", wrong="if false then"),
+    Bug(name="a_late_settle_is_taken_after_another_start", verb="claim", right="redis.call('HDEL', 'job:' .. id, 'last_token')", wrong=""),
+    Bug(name="a_ticket_in_the_wrong_lane", verb="relane", right="push_ticket(ARGV[i], ARGV[i + 1], false)", wrong="push_ticket(ARGV[i], v[2], false)"),
+    Bug(
+        name="changed_options_lose_the_ticket",
+        verb="enqueue",
+        right="redis.call('HSET', key, 'lane', lane)\n    push_ticket(id, lane, false)",
+        wrong="redis.call('HSET', key, 'lane', lane)",
+    ),
+    Bug(
+        name="counts_stay_with_the_old_campaign",
+        verb="enqueue",
+        right="redis.call('HINCRBY', 'counts:' .. campaign, v[1], 1)",
+        wrong="",
+    ),
+    Bug(name="a_batch_is_not_remembered", verb="enqueue", right="if earlier then return", wrong="if false then return"),
+    Bug(name="the_same_token_claims_twice", verb="claim", right="if held then", wrong="if false then"),
+    Bug(name="a_paused_campaign_is_claimed", verb="claim", right="return not redis.call('HGET', 'campaign:' .. campaign, 'paused')", wrong="return true"),
+    Bug(name="one_loss_too_many_is_allowed", verb="claim", right="if tonumber(v[3] or '0') < B.max_losses", wrong="if tonumber(v[3] or '0') <= B.max_losses"),
+    Bug(
+        name="the_bell_goes_although_something_waits",
+        verb="claim",
+        right="if redis.call('ZCARD', 'lanes') > 0 then",
+        wrong="redis.call('DEL', 'bell')\nif redis.call('ZCARD', 'lanes') > 0 then",
+    ),
+    Bug(name="a_start_that_nobody_reported_has_no_number", verb="reap", right="mark_started(id, NOW - tonumber(v[3]))", wrong=""),
+    Bug(name="cancel_takes_the_claim_away", verb="cancel", right="redis.call('HSET', 'job:' .. id, 'cancel', 1)", wrong="set_state(id, 'cancelled')"),
+    Bug(name="a_cancelled_jobfile_is_reaped_into_the_queue", verb="reap", right="if v[4] then", wrong="if false then"),
+    Bug(name="a_free_hand_back_costs_a_delivery", verb="give_back", right="if free then", wrong="if not free then"),
+    Bug(name="a_retry_keeps_the_old_losses", verb="retry", right="'failures', 'losses',", wrong="'failures',"),
+    Bug(name="a_dry_run_enqueues", verb="enqueue", right="if not dry then apply", wrong="if true then apply"),
+    Bug(name="a_lease_is_not_renewed", verb="renew", right="redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)", wrong=""),
+)
+
+HUNT = settings(
+    max_examples=150,
+    stateful_step_count=50,
+    phases=(Phase.generate,),
+    database=None,
+    deadline=None,
+    derandomize=True,
+    print_blob=False,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LeaseServer]:
+    with lease_server() as started:
+        yield started
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_the_property_test_finds(bug: Bug, server: LeaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = scripts.source
+    monkeypatch.setattr(scripts, "source", lambda verb, major: bug.plant(verb, right(verb, major)))
+    with pytest.raises(BaseException) as found:  # noqa: PT011 - an assertion, an error of the scripts, or a group of both
+        run_state_machine_as_test(lambda: LeaseMachine(server), settings=HUNT)  # type: ignore[arg-type]
+    assert "no longer has this text" not in str(found.value)

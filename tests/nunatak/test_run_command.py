@@ -1,0 +1,206 @@
+"""`nunatak run`: its decisions, its words, and whole runs of real jobfiles."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filled_queue import Command, Queue, call
+from rich.console import Console
+
+from broker.home import Home
+from broker.records import BlockSeen, Campaign, State
+from launcher.block import Block, BlockState
+from launcher.process import Process
+from nunatak.block_file import BlockFile, read_block_file, write_block_file
+from nunatak.errors import WrongUse
+from nunatak.interrupts import Interrupts
+from nunatak.node import Place, guard_argv, guard_settings
+from nunatak.own_block import candidates
+from nunatak.progress import PlainProgress, Snapshot, drawing, is_due, plain_line
+from nunatak.results import read_results, table
+from nunatak.running import Next, decide, end_text
+from nunatak.settings import Settings, WorkerDefaults
+from tasks.guard.settings import GuardSettings
+from tasks.settings import WorkerSettings
+
+
+def campaign(queued: int = 0, running: int = 0, done: int = 0, failed: int = 0, paused: str | None = None, name: str = "c-2m") -> Campaign:
+    counts = {s: 0 for s in State} | {State.QUEUED: queued, State.RUNNING: running, State.DONE: done, State.FAILED: failed}
+    return Campaign(name=name, number="1", options={}, counts=counts, skipped=0, paused=paused)
+
+
+def block(state: BlockState = BlockState.RUNNING, **fields: Any) -> Block:
+    place = Process(host="here", boot="b", pid=1, started=1)
+    values = {"block_id": "b1", "site": "local", "provider": "local", "campaigns": ("c",), "process": place, "slots": 2, **fields}
+    return Block(state=state, **values)
+
+
+# -- decisions --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "own", "deaths", "interrupted", "expected"),
+    [
+        (campaign(done=3), None, 0, False, Next.FINISHED),
+        (campaign(done=3), block(), 0, True, Next.FINISHED),
+        (campaign(queued=1), None, 0, True, Next.INTERRUPTED),
+        (campaign(queued=1), None, 0, False, Next.SUBMIT),
+        (campaign(queued=1), block(), 0, False, Next.GO_ON),
+        (campaign(queued=1), block(BlockState.UNKNOWN), 0, False, Next.GO_ON),
+        (campaign(queued=1), block(BlockState.FAILED), 1, False, Next.SUBMIT),
+        (campaign(queued=1), block(BlockState.FAILED), 2, False, Next.SUBMIT),
+        (campaign(queued=1), block(BlockState.FAILED), 3, False, Next.GIVE_UP),
+        # What runs is another block's, or its lease has to run out.
+        (campaign(running=1), block(BlockState.FAILED), 3, False, Next.GO_ON),
+        (campaign(queued=1, paused="why"), None, 0, False, Next.PAUSED),
+        (campaign(queued=1, running=1, paused="why"), block(), 0, False, Next.GO_ON),
+        (campaign(queued=1, running=1, paused="why"), block(BlockState.FAILED), 1, False, Next.GO_ON),
+    ],
+)
+def test_what_a_run_does_next(now, own, deaths, interrupted, expected):
+    assert decide(now, own, deaths, interrupted) is expected
+
+
+def test_only_a_block_of_this_campaign_and_machine_is_adopted():
+    blocks = {
+        "mine": block(submitted_at=1.0),
+        "younger": block(submitted_at=2.0),
+        "over": block(BlockState.FAILED),
+        "leaving": block(BlockState.LEAVING),
+        "other-site": block(site="frontera"),
+        "all-campaigns": block(campaigns=()),
+        "elsewhere": block(process=Process(host="there", boot="b", pid=1, started=1)),
+    }
+    seen = [BlockSeen(block=name, fields=b.to_fields()) for name, b in blocks.items()]
+    assert [b.block_id for b in candidates(seen, "local", "c", "here")] == ["younger", "mine"]
+
+
+# -- words ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_line_has_percent_counts_and_eta():
+    snapshot = Snapshot(campaign=campaign(queued=13, running=2, done=24, failed=1), eta=(20.0, 20.0))
+    assert plain_line(snapshot) == "c-2m 62%: 24 of 40 done, 2 running, 13 waiting, 1 failed; about 20s to go"
+    assert plain_line(Snapshot(campaign=campaign(done=40), eta=(0.0, 0.0))) == "c-2m 100%: 40 of 40 done"
+
+
+def test_a_hundred_percent_are_shown_only_at_the_end():
+    assert Snapshot(campaign=campaign(running=1, done=9999)).percent == 99
+
+
+def test_plain_lines_come_with_a_change_but_not_more_often_than_every_few_seconds():
+    assert not is_due(4.9, changed=True)
+    assert is_due(5.0, changed=True)
+    assert not is_due(60.0, changed=False)
+    assert is_due(600.0, changed=False)
+
+
+def test_the_first_and_the_last_state_are_always_told():
+    told: list[str] = []
+    now = [0.0]
+    progress = PlainProgress(tell=told.append, clock=lambda: now[0])
+    for at, done in ((0.0, 0), (1.0, 1), (6.0, 2), (7.0, 3), (7.5, 4)):
+        now[0] = at
+        progress.show(Snapshot(campaign=campaign(queued=4 - done, done=done)))
+    progress.close()
+    progress.close()
+    assert [line.split(":")[0] for line in told] == ["c-2m 0%", "c-2m 50%", "c-2m 100%"]
+
+
+@pytest.mark.parametrize("name", ["c-2m", "a_very_long_name_of_a_region_with_a_resolution-50cm"])
+def test_the_bar_fits_into_80_columns(name):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    snapshot = Snapshot(campaign=campaign(queued=13, running=2, done=24, failed=1, name=name), eta=(3600.0, 7200.0))
+    with console.capture() as capture:
+        console.print(drawing(snapshot, 72.0))
+    lines = capture.get().splitlines()
+    assert len(lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].startswith(name[:20])
+    assert "62%" in lines[0]
+    assert lines[1] == "  24 of 40 done, 2 running, 13 waiting, 1 failed; about 1h 00m to 2h 00m to go".ljust(len(lines[1]))
+
+
+def test_a_dead_blocks_last_words_are_shown():
+    assert end_text(block(BlockState.FAILED, reason="its script ended with exit code 1"), "x.err:\nno module") == (
+        "block b1 died: its script ended with exit code 1; the last it said:\nx.err:\nno module"
+    )
+    assert end_text(block(BlockState.ENDED), "") == "block b1 has ended; it said nothing"
+
+
+def test_results_name_what_failed_with_its_reason(queue: Queue):
+    queue.add("ended", "a.sh", "b.sh", retries="0")
+    queue.run("ended", elapsed_s=7.0, cpu_s=3.0)
+    queue.fail("ended", reason="exit code 7", elapsed_s=90.0)
+    found = queue.broker.ledger.campaign("ended")
+    assert found is not None
+    results = read_results(queue.broker.ledger, found, 100.0)
+    assert not results.all_done
+    assert [job.latest.reason for job in results.bad] == ["exit code 7"]
+    rows = dict(table(results))
+    assert (rows["done"], rows["failed"], rows["total"], rows["time"], rows["longest"]) == ("1", "1", "2", "1m 40s", "1m 30s")
+
+
+# -- what a node is told ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_blocks_parameters_are_kept_for_its_nodes(home: Home):
+    parameters = BlockFile(block="b1", site="local", slots=3, campaigns=("7",), deadline_unix=5.0)
+    write_block_file(home, parameters)
+    assert read_block_file(home, "b1") == parameters
+    with pytest.raises(WrongUse, match="there is no block b2"):
+        read_block_file(home, "b2")
+
+
+def test_the_guard_is_told_everything_that_it_understands(home: Home, tmp_path: Path):
+    settings = Settings(home=home, worker=WorkerDefaults(idle_s=7, bind="slot", core_limit=-1, tmp_root="/scratch"))
+    place = Place(node="c101", python="/py", venv="/venv", log_dir=tmp_path)
+    argv = guard_argv(guard_settings(settings, BlockFile(block="b1", site="s", slots=3, campaigns=("7",)), place), place)
+    assert argv[:4] == ["/py", "-I", "-m", "tasks.guard"]
+    guard = GuardSettings.from_json(argv[4])
+    assert (guard.slots, guard.bind, guard.core_limit, guard.tmp_root, guard.venv) == (3, "slot", None, "/scratch", "/venv")
+    assert guard.worker_argv[:4] == ("/py", "-I", "-m", "tasks.worker")
+    worker = WorkerSettings.from_json(guard.worker_argv[4])
+    assert (worker.home, worker.campaigns, worker.idle_s, worker.slots, worker.site) == (str(home.root), ("7",), 7, 3, "s")
+
+
+def test_a_worker_of_an_unknown_block_is_wrong_use(nunatak: Command):
+    assert nunatak("worker", "--block", "nobody").code == 2
+
+
+# -- the command ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "say which jobfiles"),
+        (("/a", "-s", "/b"), "give one directory"),
+        (("-s", "/a", "-f", "nowhere"), "no site is called 'nowhere'"),
+        (("/a", "--slots", "0"), "0 is not in the range"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_is_started(tmp_path: Path, words, expected):
+    said = call(tmp_path / "home", "run", *words)
+    assert said.code == 2
+    assert expected in said.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_first_signal_is_noted_and_the_second_one_leaves():
+    with Interrupts() as interrupts:
+        assert not interrupts.asked
+        os.kill(os.getpid(), signal.SIGTERM)
+        interrupts.sleep(30)
+        assert interrupts.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
