@@ -8,7 +8,7 @@ import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from broker.errors import BrokerError
+from broker.errors import Unreachable
 from broker.home import Home
 from broker.private import write_private
 
@@ -54,7 +54,10 @@ def this_host() -> str:
 
 
 def read_address(home: Home) -> Address | None:
-    """The broker's address; None if none was ever started; raises BrokerError if the file cannot be understood."""
+    """The broker's address; None if none was ever started; raises Unreachable if the file cannot be read or understood.
+
+    A filesystem that is away for a minute is no worse than a network that is.
+    """
     path = home.address_file
     try:
         fields = json.loads(os.fsdecode(path.read_bytes()))
@@ -62,8 +65,10 @@ def read_address(home: Home) -> Address | None:
         return Address(**fields)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BrokerError(
+    except OSError as error:
+        raise Unreachable(f"the broker's address cannot be read: {error}; is the filesystem of {home.root} there?") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unreachable(
             f"{path} is not an address file ({error}); if no broker runs, remove it and start one: nunatak broker start"
         ) from error
 

@@ -193,10 +193,15 @@ class Minder:
         """The connection failed: open another one next time."""
         self._drop_client()
 
-    def restart_if_dead(self) -> bool:
-        """Start a dead server again, with growing pauses while it keeps dying; whether it was started. Raises BrokerError, OSError."""
+    @property
+    def is_server_dead(self) -> bool:
+        """Whether a server that is ours to start does not run."""
+        return self.process is not None and not self.process.is_alive
+
+    def restart(self) -> bool:
+        """Start the dead server again, with growing pauses while it keeps dying; whether it was started. Raises BrokerError, OSError."""
         server, address = self.process, self.address
-        if server is None or address is None or server.is_alive or self._clock() < self._next_start:
+        if server is None or address is None or self._clock() < self._next_start:
             return False
         log.error("server.died pid=%d exit=%s last_words=%s", server.pid, server.how_it_ended, last_words(self._home.server_log, 2))
         if self._clock() - self._started_at > _SETTLED_S:

@@ -118,11 +118,11 @@ class Supervisor:
 
     def _look(self) -> None:
         # Once a later epoch was begun, not even our own server may be started again.
-        if self._minder.owns_server and not self._is_superseded():
+        if self._minder.is_server_dead and not self._is_superseded():
             self._attempt("server.start_failed", self._restart)
 
     def _restart(self) -> None:
-        if self._minder.restart_if_dead():
+        if self._minder.restart():
             self._beats.make_due()
             self._reaps.make_due()
 

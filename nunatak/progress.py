@@ -133,8 +133,9 @@ def drawing(snapshot: Snapshot, elapsed_s: float) -> "RenderableType":
     bar = Table.grid(expand=True, padding=(0, 1))
     bar.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
     bar.add_column(ratio=1)
-    bar.add_column(justify="right", no_wrap=True)
-    bar.add_column(justify="right", no_wrap=True)
+    # The bar must not change its length with the figures.
+    bar.add_column(justify="right", no_wrap=True, min_width=4)
+    bar.add_column(justify="right", no_wrap=True, min_width=7)
     done = ProgressBar(total=max(1, campaign.total), completed=snapshot.ended)
     bar.add_row(Text(printable(campaign.name), style="bold"), done, f"{snapshot.percent}%", format_duration(int(elapsed_s)))
     eta = format_eta(snapshot.eta) if not campaign.has_ended else ""

@@ -1,6 +1,7 @@
 """A `nunatak run` from the enqueued campaign to its end: one local block, watched until nothing is left to do."""
 
 import enum
+import logging
 
 from broker.errors import Unreachable
 from broker.records import Campaign, State
@@ -12,6 +13,8 @@ from nunatak.own_block import OwnBlock
 from nunatak.progress import Progress, Snapshot
 from nunatak.recent import Recent
 from nunatak.session import Broker, Session
+
+log = logging.getLogger(__name__)
 
 #: How often the broker and the block are looked at.
 LOOK_EVERY_S = 0.5
@@ -92,10 +95,20 @@ class Running:
             self._away = True
             return Next.INTERRUPTED if self._interrupts.asked else Next.GO_ON
         self._away = False
-        self.campaign = snapshot.campaign
-        self._progress.show(snapshot)
+        self._show(snapshot)
         self._note_pause(snapshot.campaign)
         return decide(snapshot.campaign, block, self._deaths, self._interrupts.asked)
+
+    def show_last(self) -> None:
+        """Show how far it is once more, after its block has ended."""
+        try:
+            self._show(self._session.ask(self._look))
+        except Unreachable as error:
+            log.info("run.last_state_unknown reason=%r", str(error))
+
+    def _show(self, snapshot: Snapshot) -> None:
+        self.campaign = snapshot.campaign
+        self._progress.show(snapshot)
 
     def _look(self, broker: Broker) -> Snapshot:
         campaign = broker.ledger.campaign(self._name)

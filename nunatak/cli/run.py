@@ -86,7 +86,7 @@ def _run(session: Session, site: Site, outcome: Outcome) -> ExitCode:
     if campaign is None:
         raise Gone(f"campaign {outcome.request.name} was forgotten at this moment; run the command again")
     results = LocalRun(session, site, campaign, outcome).run()
-    _show(results)
+    _show(results, len(outcome.rejected))
     return ExitCode.WELL if results.all_done and not outcome.rejected and not outcome.elsewhere else ExitCode.SOME_BAD
 
 
@@ -108,6 +108,7 @@ class LocalRun:
                 running = Running(self._session, self._name, self._own, progress, interrupts)
                 end = running.follow()
                 self._end_block(end, progress, running.campaign)
+                running.show_last()
         except KeyboardInterrupt:
             raise Interrupted(f"left at once; what ran is being ended and waits again. {self._go_on()}") from None
         finally:
@@ -129,17 +130,17 @@ class LocalRun:
         if end is Next.GIVE_UP:
             raise Gone(f"{REPLACED + 1} blocks in a row have ended at once, for the reasons above; what waits is kept. {self._go_on()}")
         assert campaign is not None
-        last = self._session.insist(lambda broker: broker.ledger.campaign(self._name)) or campaign
         if end is Next.PAUSED:
-            say(f"{self._name} is {paused_text(last)}")
-        return self._session.insist(lambda broker: read_results(broker.ledger, last, time.monotonic() - self._since))
+            say(f"{self._name} is {paused_text(campaign)}")
+        return self._session.insist(lambda broker: read_results(broker.ledger, campaign, time.monotonic() - self._since))
 
     def _go_on(self) -> str:
         return f"To go on: nunatak run {shlex.quote(str(self._directory))}"
 
 
-def _show(results: Results) -> None:
-    print_table([Column(title=results.campaign.name), Column(title="", right=True)], table(results))
+def _show(results: Results, rejected: int) -> None:
+    rows = [*table(results), *([("rejected, not enqueued", f"{rejected:,}")] if rejected else [])]
+    print_table([Column(title=results.campaign.name), Column(title="", right=True)], rows)
     for line in bad_lines(results):
         click.echo(printable(line))
 

@@ -58,6 +58,7 @@ class Guard:
         self._polling = False
         self._polls = 0
         self._exit_code = 0
+        self._leaving_why = ""
 
     def run(self) -> int:
         """Until the block ends or the worker leaves for good. Returns the exit code."""
@@ -123,6 +124,8 @@ class Guard:
         settings = self._node.settings
         values = {"running": running, "slots": settings.slots, "node": settings.node, "block": settings.block}
         self._worker.send(protocol.WELCOME, values)
+        if self._leaving_why:
+            self._worker.send(protocol.LEAVE, {"why": self._leaving_why})
 
     def _worker_ended(self, status: int) -> None:
         self._worker.reaped(status)
@@ -142,7 +145,7 @@ class Guard:
         if self._node.leaving:
             return
         log.warning("guard.leaves why=%s running=%d", why, len(self._node.active()))
-        self._node.leaving = True
+        self._node.leaving, self._leaving_why = True, why
         self._worker.send(protocol.LEAVE, {"why": why})
         for attempt in self._node.active():
             self._closing.end(attempt, "leave", self._node.settings.term_grace_s)

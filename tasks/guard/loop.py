@@ -69,7 +69,8 @@ class Loop:
         signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
 
     def _signals_came(self) -> None:
-        for number in set(os.read(self._wake_fd, 4096)):
+        # In order of their numbers, so that SIGCHLD (17) comes after SIGTERM (15): who leaves need not replace a worker that left.
+        for number in sorted(set(os.read(self._wake_fd, 4096))):
             self._on_signal[number]()
 
     def stop(self) -> None:

@@ -45,14 +45,18 @@ class LeaseMachine(UserRules):
         for _ in range(times):
             self._claim(self.next("t"), holder, kind, answer)
 
-    @rule(holder=holders, then=st.sampled_from(("claim", "start", "start", "done", "fail")))
+    @rule(holder=holders, then=st.sampled_from(("claim", "ask again", "start", "start", "done", "fail")))
     def a_worker_goes_on_as_it_should(self, holder: Holder, then: str) -> None:
         """The usual way, so that schedules get far: claim and start, renew, settle."""
         mine = [h for h in self.hands if h.holder is holder and not h.ended]
         if then in ("done", "fail") and mine:
             self._end(mine[0], "done" if then == "done" else "failed", "exit 1", True, True)
             return
-        self._claim(self.next("t"), holder, "all", "heard")
+        token = self.next("t")
+        if then == "ask again":
+            self._claim(token, holder, "all", "lost")
+            self.unanswered.pop()
+        self._claim(token, holder, "all", "heard")
         if then == "start" and self.hands:
             self._start(self.hands[-1])
             self._renew(holder, "heard")
@@ -121,13 +125,17 @@ class LeaseMachine(UserRules):
                 continue
             if word.value in ("renewed", "cancel"):
                 hand.deadline = self.now_ms + round(renewal.safe_s * 1000)
-            elif word.value in ("lost", "settled"):
+            elif word.value == "waiting":
+                self._take_back(hand, answer)
+            else:
                 hand.ended = True
 
     @precondition(lambda self: self.hands)
     @rule(pick=picks, answer=answers)
     def take_back(self, pick: int, answer: str) -> None:
-        hand = self.hand(pick)
+        self._take_back(self.hand(pick), answer)
+
+    def _take_back(self, hand: Hand, answer: str) -> None:
         safe_s = self.ask(lambda: (self.leases.take_back(hand.job_id, hand.token),))
         if safe_s is None:
             return

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from broker.lease import Holder
 from broker.settings import LeaseSettings
 
-SETTINGS = LeaseSettings()
+#: Two losses are enough, so that short schedules get there.
+SETTINGS = LeaseSettings(max_losses=2)
 LEASE_MS, MARGIN_MS, FRESH_MS = (round(s * 1000) for s in (SETTINGS.lease_s, SETTINGS.margin_s, SETTINGS.beat_fresh_s))
 SAFE_MS = LEASE_MS - MARGIN_MS
 BAD_ENDS = ("failed", "quarantined", "cancelled")

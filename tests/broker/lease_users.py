@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
-from lease_records import RETRIES, Campaign
+from lease_records import BAD_ENDS, RETRIES, Campaign
 from lease_server import LeaseServer
 from lease_world import DIRECTORY, IDS, NAMES, LeaseWorld
 
@@ -74,14 +74,22 @@ class UserRules(LeaseWorld):
         assert answer is None or answer.words == words
         assert self.server.dump() == before, "a repeated batch changed something"
 
-    @rule(verb=st.sampled_from(("cancel", "retry", "retry")), wanted=st.lists(st.sampled_from(IDS), min_size=1, max_size=2, unique=True))
-    def cancel_or_retry_twice(self, verb: str, wanted: list[str]) -> None:
+    @rule(wanted=st.lists(st.sampled_from(IDS), min_size=1, max_size=2, unique=True))
+    def cancel(self, wanted: list[str]) -> None:
+        self._twice("cancel", wanted)
+
+    @rule(wanted=st.sampled_from(IDS), all_bad=st.booleans())
+    def retry(self, wanted: str, all_bad: bool) -> None:
+        bad = [i for i, j in self.model.jobs.items() if j.state in BAD_ENDS]
+        self._twice("retry", bad if all_bad and bad else [wanted])
+
+    def _twice(self, verb: str, wanted: list[str]) -> None:
         for _ in range(2):
             words = self.ask(lambda: getattr(self.scripts, verb)(wanted))
             assert words is None or words == [getattr(self.model, verb)(i) for i in wanted]
 
     @rule(
-        what=st.sampled_from(("pause", "resume", "resume", "relane", "relane", "forget")),
+        what=st.sampled_from(("pause", "pause", "resume", "relane", "relane", "forget")),
         name=campaigns,
         pick=picks,
         priority=st.sampled_from((0, 5, 9)),

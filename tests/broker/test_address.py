@@ -47,8 +47,14 @@ def test_a_path_that_is_not_utf8_survives(home: Home):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"epoch": 1}', '{"hosts": [], "surprise": 1}'])
 def test_an_address_file_that_is_none_is_named_in_the_error(home: Home, text):
     home.address_file.write_text(text)
-    with pytest.raises(BrokerError, match=r"address\.json is not an address file"):
+    with pytest.raises(Unreachable, match=r"address\.json is not an address file"):
         read_address(home)
+
+
+def test_a_home_whose_filesystem_is_away_is_unreachable_and_no_other_error(home: Home):
+    home.address_file.mkdir()
+    with pytest.raises(Unreachable, match="is the filesystem"):
+        open_client(home)
 
 
 def test_the_password_file_is_for_its_owner_only_and_stays(home: Home):

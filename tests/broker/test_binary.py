@@ -105,3 +105,12 @@ def test_from_a_site_packages_that_cannot_be_changed_a_copy_is_run(tmp_path, mon
     assert Path(path).parent == home / "bin"
     assert isinstance(binary.ask(path), ServerBinary)
     assert binary._runnable(file, {"NUNATAK_HOME": str(home)}) == path
+
+
+def test_a_missing_part_is_a_skip_at_home_and_a_failure_in_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="MISSING: a server"):
+        servers.missing("a server")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="missing in CI: a server"):
+        servers.missing("a server")

@@ -1,13 +1,11 @@
 """`nunatak run`: its decisions, its words, and whole runs of real jobfiles."""
 
 import io
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +202,157 @@ def test_the_first_signal_is_noted_and_the_second_one_leaves():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# -- whole runs -------------------------------------------------------------------------------------------------------------------------
+
+
+class Machine:
+    """A home and a directory of jobfiles, and `nunatak run` as a process of its own."""
+
+    def __init__(self, home: Home, folder: Path) -> None:
+        self.home = home
+        self.folder = folder / "jobfiles"
+        self.folder.mkdir()
+        self.environ = {**os.environ, "NUNATAK_HOME": str(home.root), "NUNATAK_WORKER_LOG_DIR": str(folder / "logs"), "COLUMNS": "80"}
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / f"qsub_{name}.sh").write_text(f"#!/bin/bash\n{text}\n")
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-I", "-c", "from nunatak.main import main; main()", "run", str(self.folder), "--slots", "2", *words]
+        return subprocess.Popen(
+            command, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A session of its own, as a terminal has: signals go where the test sends them.
+            start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        child = self.start(*words)
+        out, err = child.communicate(timeout=60)
+        return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+
+    def blocks(self) -> list[str]:
+        return sorted(path.name for path in self.home.blocks_dir.iterdir() if path.is_dir())
+
+    def is_running(self, name: str) -> bool:
+        return (self.folder / f"qsub_{name}.sh.out").exists()
+
+    def processes(self) -> list[str]:
+        """What of this home's blocks, or of its jobfiles, still runs."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+            except OSError:
+                continue
+            if str(self.folder) in words or (str(self.home.root) in words and ("tasks.guard" in words or "tasks.worker" in words)):
+                found.append(words)
+        return found
+
+
+@pytest.fixture
+def machine(home: Home, tmp_path: Path) -> Machine:
+    return Machine(home, tmp_path)
+
+
+def test_a_directory_runs_to_its_end_and_the_next_run_starts_no_block(machine: Machine):
+    for name in "ABCD":
+        machine.write(name, "sleep 0.1; echo $NUNATAK_CAMPAIGN $NUNATAK_ATTEMPT")
+    first = machine.run("--campaign", "whole")
+    assert (first.returncode, first.stderr.splitlines()[-1]) == (0, "whole 100%: 4 of 4 done"), first.stderr
+    assert "whole 0%: 0 of 4 done, 4 waiting" in first.stderr
+    assert first.stdout.splitlines()[1].split() == ["done", "4"]
+    assert (machine.folder / "qsub_A.sh.out").read_text() == "whole 1\n"
+    assert len(machine.blocks()) == 1
+    again = machine.run("--campaign", "whole")
+    assert again.returncode == 0
+    assert len(machine.blocks()) == 1
+    # What the command has started is gone when it ends, the broker included.
+    assert machine.processes() == []
+    assert "it was stopped on" in call(machine.home.root, "broker", "status").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_hands_back_at_once_and_the_same_command_goes_on(machine: Machine, number: int, wait_until: Callable[..., Any]):
+    machine.write("A", "sleep 300")
+    child = machine.start()
+    wait_until(lambda: machine.is_running("A"), 20, "the jobfile to run")
+    child.send_signal(number)
+    out, err = child.communicate(timeout=30)
+    assert (child.returncode, out) == (130, ""), err
+    assert "interrupted: ending 1 running jobfiles, which will wait again" in err
+    assert err.splitlines()[-1] == f"0 of 1 are done. To go on: nunatak run {machine.folder}"
+    assert machine.processes() == []
+    assert call(machine.home.root, "status", "--json").json["queued"] == 1
+    machine.write("A", "echo the new text")
+    assert machine.run().returncode == 0
+    assert (machine.folder / "qsub_A.sh.out").read_text() == "the new text\n"
+
+
+def test_a_second_signal_leaves_at_once_and_loses_nothing(machine: Machine, wait_until: Callable[..., Any]):
+    machine.environ["NUNATAK_WORKER_TERM_GRACE_S"] = "4"
+    machine.write("A", "trap '' TERM; sleep 300 & while :; do wait; sleep 0.1; done")
+    child = machine.start()
+    wait_until(lambda: machine.is_running("A"), 20, "the jobfile to run")
+    child.send_signal(signal.SIGINT)
+    assert child.stderr is not None
+    while "interrupted: " not in child.stderr.readline():
+        pass
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=3)
+    assert child.returncode == 130
+    wait_until(lambda: not machine.processes(), 20, "the block to end by itself")
+    assert call(machine.home.root, "status", "--json").json["queued"] == 1
+
+
+def test_the_block_of_a_killed_run_is_adopted(machine: Machine, wait_until: Callable[..., Any]):
+    machine.write("A", f"until [ -e {machine.folder}/go ]; do sleep 0.1; done")
+    child = machine.start()
+    wait_until(lambda: machine.is_running("A"), 20, "the jobfile to run")
+    child.kill()
+    child.communicate()
+    second = machine.start()
+    assert second.stderr is not None
+    said = ""
+    while "which an earlier run has left" not in said:
+        said = second.stderr.readline()
+        assert said, "it ended without adopting"
+    (machine.folder / "go").touch()
+    second.communicate(timeout=30)
+    assert second.returncode == 0
+    assert len(machine.blocks()) == 1
+    assert machine.processes() == []
+
+
+def test_a_campaign_that_pauses_ends_the_run_with_reason_and_remedy(machine: Machine):
+    for number in range(8):
+        machine.write(f"{number}", "exit 7")
+    said = machine.run("--campaign", "bad-module", "--retries", "0")
+    assert said.returncode == 1
+    assert "bad-module is paused: 5 jobfiles in a row failed: exit code 7" in said.stderr
+    assert "nunatak resume bad-module" in said.stderr
+    assert "  exit code 7\n" in said.stdout
+    again = machine.run("--campaign", "bad-module")
+    assert again.returncode == 1
+    assert len(machine.blocks()) == 1
+
+
+def test_what_failed_is_named_with_its_reason_and_its_log(machine: Machine):
+    machine.write("good", "echo ok")
+    machine.write("bad", "echo broken >&2; exit 3")
+    said = machine.run("--retries", "1")
+    assert said.returncode == 1
+    bad = machine.folder / "qsub_bad.sh"
+    assert f"failed: {bad}\n  exit code 3, attempt 2\n  {bad}.err\n" in said.stdout
+
+
+def test_blocks_that_die_are_replaced_twice_and_their_words_shown(machine: Machine):
+    machine.write("A", "echo ok")
+    machine.environ["NUNATAK_WORKER_LOG_DIR"] = str(machine.folder / "qsub_A.sh")
+    said = machine.run()
+    assert said.returncode == 3
+    assert said.stderr.count(" died: its script ended with exit code ") == 3
+    assert "qsub_A.sh is not a folder of ours" in said.stderr
+    assert "3 blocks in a row have ended" in said.stderr
+    assert len(machine.blocks()) == 3

@@ -162,10 +162,10 @@ class GuardNode:
         return self.process.wait(10)
 
     def __exit__(self, *_: object) -> None:
-        for worker in self.workers:
-            worker.let_exit()
         if self.process.poll() is None:
             self.process.terminate()
+            for worker in self.workers:
+                worker.let_exit()
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
