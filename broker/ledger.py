@@ -137,7 +137,7 @@ class Ledger:
         def lives(block: BlockSeen) -> bool:
             if block.fields.get("ended_at"):
                 return False
-            if block.fields.get("site") != "local":
+            if block.fields.get("provider") != "local":
                 return True
             return block.block in heard or now - float(block.fields.get("submitted_at") or 0) < _BLOCK_START_S
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +100,7 @@ class Server:
         self.password = password(home, create=True)
         self.process: ServerProcess | None = None
         self._clients: list[Any] = []
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     @property
     def logfile(self) -> Path:
@@ -123,11 +125,23 @@ class Server:
         """Start it, on the port it had before, and wait until it answers."""
         self.port = choose_port(self.port, "loopback")
         self.process = start(binary(), self.conf())
+        self._watch(self.process.pid)
         write_address(self.home, Address(
             epoch=1, hosts=("127.0.0.1",), port=self.port, socket=str(self.socket), host=this_host(), server_pid=self.process.pid,
             supervisor_pid=0, started_at=time.time(),
         ))
         wait_until(self._answers, 20, f"the server to answer; log: {self.logfile}")
+
+    def _watch(self, pid: int) -> None:
+        """The server is no child in any session of ours: when this process is killed, somebody must end it."""
+        self._unwatch()
+        self._watcher = subprocess.Popen(["/bin/sh", "-c", 'read _; kill -9 "$0"', str(pid)], stdin=subprocess.PIPE, start_new_session=True)
+
+    def _unwatch(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
 
     def _answers(self) -> bool:
         assert self.process is not None
@@ -149,6 +163,7 @@ class Server:
 
     def kill9(self) -> None:
         """As a crash of the process."""
+        self._unwatch()
         os.kill(self.pid, signal.SIGKILL)
         wait_until(lambda: self.process is None or not self.process.is_alive, 10, "the killed server to be gone")
 
@@ -158,6 +173,7 @@ class Server:
         self.start()
 
     def stop(self) -> None:
+        self._unwatch()
         if self.process is not None and self.process.is_alive:
             self.sigcont()
             assert self.process.stop(20), self.logfile.read_text()
@@ -173,6 +189,7 @@ class Server:
         """The end, whatever state it is in."""
         for client in self._clients:
             client.close()
+        self._unwatch()
         if self.process is not None and self.process.is_alive:
             self.kill9()
 

@@ -12,9 +12,10 @@ log = logging.getLogger(__name__)
 
 #: More descriptors than this the guard does not have: a few per slot.
 _HIGHEST_FD = 2048
-_ALL_SIGNALS = signal.valid_signals()
-#: Signals that cannot be handled.
-_FIXED = {signal.SIGKILL, signal.SIGSTOP}
+#: What the guard's loop handles. (A few only: Python makes an enum member of every signal of a mask, at each call.)
+HANDLED = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
+#: Ignored by Python itself (SIGPIPE, SIGXFSZ) or by whoever started us (SIGHUP under nohup); this alone outlives an exec.
+_IGNORED = tuple(number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN)
 
 
 def fork(run: Callable[[], object], *, keep: Iterable[int] = (), dies_with_guard: bool) -> int:
@@ -25,7 +26,7 @@ def fork(run: Callable[[], object], *, keep: Iterable[int] = (), dies_with_guard
     """
     guard = os.getpid()
     kept = sorted(keep)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
         pid = os.fork()
         if pid == 0:
@@ -61,9 +62,8 @@ def _close_all_but(keep: list[int]) -> None:
 
 
 def _reset_signals() -> None:
-    """As a fresh login has them; Python ignores SIGPIPE and SIGXFSZ, nohup SIGHUP."""
+    """As a fresh login has them."""
     signal.set_wakeup_fd(-1)
-    for number in _ALL_SIGNALS - _FIXED:
-        if signal.getsignal(number) is not signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
+    for number in (*HANDLED, *_IGNORED):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from tasks.guard.process import Process, all_pids, read_environ, read_process, send
 from tasks.guard.scribe import remove_folder
@@ -75,15 +74,16 @@ def clean_node(tmp_root: str) -> None:
     ended = end_marked(is_of_a_dead_guard)
     if ended:
         log.warning("leftovers.ended processes=%d", ended)
-    for folder in Path(tmp_root).glob("nunatak.*"):
-        if _is_dead_folder(folder):
-            remove_folder(str(folder))
+    for name in os.listdir(tmp_root):
+        if name.startswith("nunatak.") and _is_dead_folder(f"{tmp_root}/{name}", name):
+            remove_folder(f"{tmp_root}/{name}")
 
 
-def _is_dead_folder(folder: Path) -> bool:
-    parts = folder.name.split(".")
+def _is_dead_folder(folder: str, name: str) -> bool:
+    """Names are `nunatak.PID.STARTTIME.RANDOM`, of the guard."""
+    parts = name.split(".")
     if len(parts) != 4 or is_alive(f"{parts[1]}:{parts[2]}"):
         return False
     with contextlib.suppress(OSError):
-        return folder.lstat().st_uid == os.getuid()
+        return os.lstat(folder).st_uid == os.getuid()
     return False

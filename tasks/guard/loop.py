@@ -6,7 +6,7 @@ import os
 import selectors
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tasks.guard.clock import boottime
 
@@ -14,14 +14,12 @@ from tasks.guard.clock import boottime
 _LONGEST_SLEEP_S = 30.0
 
 
-@dataclass(slots=True, order=True)
+@dataclass(slots=True)
 class Timer:
     """One call in the future."""
 
-    #: CLOCK_BOOTTIME.
-    at: float
-    number: int
-    call: Callable[[], None] | None = field(compare=False)
+    #: None: there is nothing left to call.
+    call: Callable[[], None] | None
 
     def cancel(self) -> None:
         self.call = None
@@ -32,7 +30,8 @@ class Loop:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._timers: list[Timer] = []
+        #: By CLOCK_BOOTTIME; the number keeps the order of those for the same moment.
+        self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._on_signal: dict[int, Callable[[], None]] = {}
         self._stopped = False
@@ -53,8 +52,8 @@ class Loop:
 
     def at(self, when: float, call: Callable[[], None]) -> Timer:
         """Call once, at or after CLOCK_BOOTTIME `when`."""
-        timer = Timer(when, next(self._numbers), call)
-        heapq.heappush(self._timers, timer)
+        timer = Timer(call)
+        heapq.heappush(self._timers, (when, next(self._numbers), timer))
         return timer
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
@@ -97,17 +96,17 @@ class Loop:
 
     def _run_timers(self) -> None:
         now = boottime()
-        while self._timers and self._timers[0].at <= now:
-            call = heapq.heappop(self._timers).call
+        while self._timers and self._timers[0][0] <= now:
+            call = heapq.heappop(self._timers)[2].call
             if call is not None:
                 call()
 
     def _sleep_s(self) -> float:
-        while self._timers and self._timers[0].call is None:
+        while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
         if not self._timers:
             return _LONGEST_SLEEP_S
-        return min(max(0.0, self._timers[0].at - boottime()), _LONGEST_SLEEP_S)
+        return min(max(0.0, self._timers[0][0] - boottime()), _LONGEST_SLEEP_S)
 
 
 def _ignore(_number: int, _frame: object) -> None:

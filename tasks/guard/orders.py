@@ -2,7 +2,6 @@
 
 import logging
 import os
-import secrets
 from collections.abc import Callable, Mapping
 
 from tasks.guard import freezing, protocol, starter
@@ -75,7 +74,7 @@ class Orders:
         slot, share = self._node.free_slot(), order.share or 1 / self._node.settings.slots
         bound = self._node.settings.bind == "slot"
         cpus = self._node.shares.take(share) if bound else frozenset()
-        tmpdir = f"{self._node.tmp_root}/nunatak.{self._node.mark.replace(':', '.')}.{secrets.token_hex(4)}"
+        tmpdir = f"{self._node.tmp_root}/nunatak.{self._node.mark.replace(':', '.')}.{os.urandom(4).hex()}"
         place = Place(slot=slot, cpus=self._node.shares.size(share), tmpdir=tmpdir, guard=self._node.mark)
         try:
             pid, told = starter.launch(self._plan(order, place, cpus))

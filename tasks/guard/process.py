@@ -4,7 +4,6 @@ import errno
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -44,12 +43,12 @@ def parse_stat(raw: bytes) -> Process:
 
 def read_process(pid: int) -> Process | None:
     """None if there is no such process. Takes no lock that a process blocked on a dead filesystem could hold."""
-    raw = _read(f"/proc/{pid}/stat", 4096)
+    raw = _read(f"/proc/{pid}/stat")
     return parse_stat(raw) if raw else None
 
 
 def all_pids() -> set[int]:
-    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+    return set(map(int, filter(str.isdigit, os.listdir("/proc"))))
 
 
 def read_environ(pid: int) -> dict[bytes, bytes]:
@@ -57,20 +56,18 @@ def read_environ(pid: int) -> dict[bytes, bytes]:
 
     Unlike stat this can hang while the process holds its memory map on a dead filesystem: look only where it is needed, and once.
     """
-    try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return {}
+    raw = _read(f"/proc/{pid}/environ", whole=True) or b""
     return dict(variable.split(b"=", 1) for variable in raw.split(b"\0") if b"=" in variable)
 
 
-def _read(path: str, size: int) -> bytes | None:
+def _read(path: str, *, whole: bool = False) -> bytes | None:
+    """None if it is gone or not ours to look at; without `whole` a page of it, which a stat file never fills."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # Gone, or not ours to look at.
+    except OSError:
         return None
     try:
-        return os.read(fd, size)
+        return b"".join(iter(lambda: os.read(fd, 1 << 16), b"")) if whole else os.read(fd, 4096)
     except OSError:  # ESRCH: it went while we looked.
         return None
     finally:

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-_NODES = Path("/sys/devices/system/node")
-_CPUS = Path("/sys/devices/system/cpu")
+_NODES = "/sys/devices/system/node"
+_CPUS = "/sys/devices/system/cpu"
 
 
 def parse_list(text: str) -> list[int]:
@@ -26,15 +25,31 @@ def in_order(usable: set[int], node_of: Mapping[int, int], core_of: Mapping[int,
 def read_order() -> tuple[int, ...]:
     """This process's processors in that order, as /sys shows them."""
     usable = os.sched_getaffinity(0)
-    node_of = {cpu: int(path.parent.name[4:]) for path in _NODES.glob("node[0-9]*/cpulist") for cpu in parse_list(path.read_text())}
-    return in_order(usable, node_of, {cpu: _first_sibling(cpu) for cpu in usable})
+    return in_order(usable, _memory_nodes(), {cpu: _first_sibling(cpu) for cpu in usable})
+
+
+def _memory_nodes() -> dict[int, int]:
+    """Of each processor; none on a kernel without them."""
+    try:
+        names = [name for name in os.listdir(_NODES) if name.startswith("node") and name[4:].isdigit()]
+    except FileNotFoundError:
+        return {}
+    return {cpu: int(name[4:]) for name in names for cpu in parse_list(_read(f"{_NODES}/{name}/cpulist"))}
 
 
 def _first_sibling(cpu: int) -> int:
     try:
-        return min(parse_list((_CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text()))
-    except OSError:  # No such file in some containers.
+        return min(parse_list(_read(f"{_CPUS}/cpu{cpu}/topology/thread_siblings_list")))
+    except FileNotFoundError:  # As in some containers.
         return cpu
+
+
+def _read(path: str) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).decode()
+    finally:
+        os.close(fd)
 
 
 @dataclass

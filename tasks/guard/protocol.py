@@ -9,7 +9,7 @@ Guard to worker:  welcome started start_failed froze thawed ended leave
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,11 @@ DEADLINE = "deadline"
 def encode(kind: str, values: Message | None = None) -> bytes:
     """One line of the protocol."""
     return json.dumps({"kind": kind, **(values or {})}, separators=(",", ":")).encode() + b"\n"
+
+
+def _values(record: "StartOrder | Ending | Entry") -> dict[str, Any]:
+    # Not `asdict`: that copies what is inside, at a quarter of the cost of a start.
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 class Lines:
@@ -90,8 +95,8 @@ class StartOrder:
     #: Whatever the next worker needs to carry on; the guard does not look into it.
     blob: Any = None
 
-    def to_message(self) -> Message:
-        return asdict(self)
+    def to_message(self) -> dict[str, Any]:
+        return _values(self)
 
     @classmethod
     def from_message(cls, message: Message) -> Self:
@@ -125,7 +130,7 @@ class Ending:
     recorded: bool
 
     def to_message(self) -> dict[str, Any]:
-        return asdict(self)
+        return _values(self)
 
     @classmethod
     def from_message(cls, message: Message) -> Self:
@@ -151,7 +156,8 @@ class Entry:
     ending: Ending | None
 
     def to_message(self) -> dict[str, Any]:
-        return asdict(self)
+        ending = None if self.ending is None else self.ending.to_message()
+        return {**_values(self), "ending": ending}
 
     @classmethod
     def from_message(cls, message: Message) -> Self:

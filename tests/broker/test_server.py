@@ -5,14 +5,18 @@ import os
 import resource
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+import servers
 from redis.exceptions import RedisError
-from servers import Server
+from servers import Server, wait_until
 
 from broker import process
+from broker.home import Home
 from broker.server import ServerConf, ServerProcess, choose_port, conf_file, most_clients, quote, render, usable_socket
 
 CONF = ServerConf(
@@ -193,3 +197,15 @@ def test_a_stopped_process_hangs_and_goes_on(server: Server):
         client.get("x")
     server.sigcont()
     assert server.client().get("x") == "1"
+
+
+def test_a_test_that_is_killed_leaves_no_server_behind(home: Home):
+    code = ("import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from broker.home import Home; import servers;"
+            "s = servers.Server(Home(Path(sys.argv[2]))); s.start(); print(s.pid, flush=True); time.sleep(60)")
+    tests = str(Path(servers.__file__).parent)
+    with subprocess.Popen([sys.executable, "-I", "-c", code, tests, str(home.root)], stdout=subprocess.PIPE, text=True) as test:
+        assert test.stdout is not None
+        pid = int(test.stdout.readline())
+        assert process.argv(pid)
+        test.kill()
+    wait_until(lambda: not process.argv(pid), 5, "the server of a killed test to end")
