@@ -245,6 +245,14 @@ class Holdings:
             holding.deadline = max(holding.deadline, deadline)
             return holding.conclusion is None
 
+    def run_on(self, until: float) -> list[str]:
+        """Note that what runs may run until then, though the broker is silent; the claims that this gives more time."""
+        with self._lock:
+            gains = [t for t, h in self._held.items() if h.conclusion is None and h.started is not None and h.deadline < until]
+            for token in gains:
+                self._held[token].deadline = until
+            return gains
+
     def deadline(self, token: str) -> float | None:
         with self._lock:
             holding = self._held.get(token)

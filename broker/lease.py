@@ -80,6 +80,8 @@ class Renewal:
     safe_s: float
     #: The counter of the last beat; the heartbeat file must follow it (LEASES rule 11).
     counter: int
+    #: For how long a beat lets the server act.
+    fresh_s: float
     #: One word per claim, in the order asked.
     words: tuple[Word, ...]
 
@@ -156,8 +158,8 @@ class Leases:
     def renew(self, worker: str, said: str, held: Sequence[Held]) -> Renewal:
         """Renew all claims of a worker at once; `said` (JSON) is what `nunatak workers` shows of it."""
         flat = [x for h in held for x in (h.job_id, h.token, h.phase.value, round(h.age_s * 1000))]
-        safe_ms, counter, *words = self.scripts.renew(worker, said, *flat)
-        return Renewal(safe_s=int(safe_ms) / 1000, counter=int(counter), words=tuple(Word(w) for w in words))
+        safe_ms, counter, fresh_ms, *words = self.scripts.renew(worker, said, *flat)
+        return Renewal(safe_s=int(safe_ms) / 1000, counter=int(counter), fresh_s=int(fresh_ms) / 1000, words=tuple(Word(w) for w in words))
 
     def take_back(self, job_id: str, token: str) -> float | None:
         """Safe seconds if the jobfile is the caller's again, None if somebody else has started it."""

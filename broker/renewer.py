@@ -45,6 +45,12 @@ class Watcher(Protocol):
     def settled(self, token: str) -> None:
         """The broker has its outcome, or refused it for good: nothing of it needs keeping."""
 
+    def contact(self, counter: int, fresh_s: float) -> None:
+        """The broker has answered, with its last beat's counter and for how long a beat lets it act."""
+
+    def silence(self) -> None:
+        """The broker could not be reached, or refused to act."""
+
 
 @dataclass
 class Renewer:
@@ -128,6 +134,7 @@ class Renewer:
     def _note_failure(self, error: Unreachable) -> None:
         if not self._failures:
             log.warning("renewer.unreachable held=%d error=%s", self.holdings.open_claims, error)
+        self.watcher.silence()
         self._failures += 1
         self._leases = None
         self._retry_at = time.monotonic() + _RETRY_S[min(self._failures, len(_RETRY_S)) - 1]
@@ -167,6 +174,7 @@ class Renewer:
         renewal = leases.renew(self.holder.worker, json.dumps(dict(self.describe())), held)
         self._every_s = renewal.safe_s / RENEWALS_PER_SAFE_TIME
         self._renew_at = time.monotonic() + self._every_s
+        self.watcher.contact(renewal.counter, renewal.fresh_s)
         for claim, word in zip(held, renewal.words, strict=True):
             self._obey(leases, claim, word, sent, renewal)
 

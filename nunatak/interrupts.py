@@ -2,6 +2,8 @@
 
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -16,6 +18,8 @@ class Interrupts:
     def __init__(self) -> None:
         #: Its user, or the system, wants the command to end.
         self.asked = False
+        self._may_leave = True
+        self._wants_to_leave = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -29,9 +33,21 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a handler's signature
-        if self.asked:
+        if self.asked and self._may_leave:
             raise KeyboardInterrupt
+        self._wants_to_leave = self.asked
         self.asked = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Something that must be begun before anybody leaves; a further signal is heard after it."""
+        self._may_leave = False
+        try:
+            yield
+        finally:
+            self._may_leave = True
+        if self._wants_to_leave:
+            raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not on after the first signal."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from broker.errors import Unreachable
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 #: A guard gives its jobfiles some seconds to end, and its worker 20 s to hand them back.
 _END_S = 60.0
+_LOOK_EVERY_S = 0.1
 #: A block in one of these states does the work.
 _AT_WORK = (BlockState.INTENDED, BlockState.WAITING, BlockState.RUNNING)
 
@@ -65,17 +66,18 @@ class OwnBlock:
             self.block = self._looked(self.block)
         return self.block
 
-    def end(self, wait: Callable[[float], object], timeout_s: float = _END_S) -> bool:
-        """Ask it to end, and wait until it has: its jobfiles are ended and handed back. False if it takes too long."""
-        if self.block is None or self.block.state.is_over:
-            return True
-        block = self.block
-        self.block = blocks.cancel(block, self.home, ledger=self)
+    def ask_to_end(self) -> None:
+        """Tell it to end its jobfiles and hand them back."""
+        if self.block is not None and not self.block.state.is_over:
+            self.block = blocks.cancel(self.block, self.home, ledger=self)
+
+    def wait_for_end(self, timeout_s: float = _END_S) -> bool:
+        """Wait until it has ended; False if that takes too long."""
         deadline = time.monotonic() + timeout_s
         while not self._look_is_over():
             if time.monotonic() > deadline:
                 return False
-            wait(0.2)
+            time.sleep(_LOOK_EVERY_S)
         return True
 
     def said(self) -> str:

@@ -76,6 +76,7 @@ class Running:
 
     def follow(self) -> Next:
         """Go on until there is an end to report: FINISHED, PAUSED, INTERRUPTED or GIVE_UP."""
+        self._adopt()
         while True:
             step = self.run_once()
             if step is Next.SUBMIT:
@@ -132,12 +133,14 @@ class Running:
         assert self.campaign is not None
         counts = self.campaign.counts
         self._ended_before = self.campaign.total - counts[State.QUEUED] - counts[State.RUNNING]
-        if self._own.block is None and self._own.adopt():
+        self._own.submit()
+
+    def _adopt(self) -> None:
+        """What an earlier run has left at work is this one's to watch, and to end."""
+        if self._own.adopt():
             assert self._own.block is not None
             block = self._own.block
             self._progress.note(f"going on with block {block.block_id}, which an earlier run has left; its slots: {block.slots}")
-            return
-        self._own.submit()
 
     def _note_pause(self, campaign: Campaign) -> None:
         if campaign.paused and campaign.paused != self._paused and campaign.counts[State.RUNNING]:

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from celery.worker import state as celery_state
 
 from broker.claim import Claim
 from broker.client import open_client
-from broker.holdings import Holdings, NodeLimits
+from broker.holdings import Holdings, NodeLimits, boottime
 from broker.home import Home
 from broker.lease import Holder, Leases
 from broker.renewer import Renewer
 from broker.scripts import Scripts
+from broker.stillness import StillnessWatch
 from tasks.app import make_app, register
 from tasks.ending import EndedFor
 from tasks.guard_client import Callbacks, GuardClient, Welcome
@@ -50,14 +50,41 @@ class CeleryWorker(Worker):  # type: ignore[misc]
         pass
 
 
-@dataclass
 class GuardWatcher:
-    """The broker's word on a claim, handed on to the guard."""
+    """The broker's word on a claim, or its silence, handed on to the guard."""
 
-    guard: GuardClient
+    def __init__(self, guard: GuardClient, holdings: Holdings, home: Home, node: str) -> None:
+        self.guard = guard
+        self.holdings = holdings
+        self.frozen: set[str] = set()
+        self.stillness = StillnessWatch(home, node, self.run_on)
 
     def extended(self, token: str, deadline: float) -> None:
-        self.guard.extend(token, deadline)
+        if token in self.frozen:
+            self.guard.thaw(token, deadline)
+        else:
+            self.guard.extend(token, deadline)
+
+    def froze(self, token: str, _why: str) -> None:
+        """The guard's own word; if the broker was heard of at that very moment, the jobfile goes on."""
+        self.frozen.add(token)
+        deadline = self.holdings.deadline(token)
+        if deadline is not None and deadline > boottime():
+            self.guard.thaw(token, deadline)
+
+    def thawed(self, token: str) -> None:
+        self.frozen.discard(token)
+
+    def run_on(self, until: float) -> None:
+        """The broker provably stands still. What is frozen stays so: it may have been somebody else's before the silence."""
+        for token in self.holdings.run_on(until):
+            self.guard.extend(token, until)
+
+    def contact(self, counter: int, fresh_s: float) -> None:
+        self.stillness.contact(counter, fresh_s)
+
+    def silence(self) -> None:
+        self.stillness.silence()
 
     def taken_back(self, token: str, deadline: float) -> None:
         self.guard.thaw(token, deadline)
@@ -69,6 +96,7 @@ class GuardWatcher:
         self.guard.end(token, EndedFor.CANCEL.value)
 
     def settled(self, token: str) -> None:
+        self.frozen.discard(token)
         self.guard.forget(token)
 
 
@@ -78,17 +106,17 @@ class NodeWorker:
     def __init__(self, settings: WorkerSettings, guard_fd: int) -> None:
         self.settings = settings
         self.home = Home(Path(settings.home))
-        self._frozen: set[str] = set()
+        self.holdings = Holdings(NodeLimits(slots=settings.slots, deadline_unix=settings.deadline_unix, campaigns=settings.campaigns))
+        self.holder = Holder(worker=f"{settings.block}.{settings.node}", node=settings.node, block=settings.block)
         callbacks = Callbacks(
             on_leave=self.leave,
-            on_froze=lambda token, _why: self._frozen.add(token),
-            on_thawed=self._frozen.discard,
+            on_froze=lambda token, why: self.watcher.froze(token, why),
+            on_thawed=lambda token: self.watcher.thawed(token),
             on_guard_gone=_end_with_the_guard,
         )
         self.guard = GuardClient(guard_fd, callbacks)
-        self.holdings = Holdings(NodeLimits(slots=settings.slots, deadline_unix=settings.deadline_unix, campaigns=settings.campaigns))
-        self.holder = Holder(worker=f"{settings.block}.{settings.node}", node=settings.node, block=settings.block)
-        self.renewer = Renewer(self.holdings, self.holder, GuardWatcher(self.guard), self._connect, self._describe)
+        self.watcher = GuardWatcher(self.guard, self.holdings, self.home, settings.node)
+        self.renewer = Renewer(self.holdings, self.holder, self.watcher, self._connect, self._describe)
         self._leaving = threading.Event()
 
     def _connect(self) -> Leases:
@@ -104,7 +132,7 @@ class NodeWorker:
             "guard_pid": os.getppid(),
             "slots": settings.slots,
             "running": self.holdings.running,
-            "frozen": len(self._frozen),
+            "frozen": len(self.watcher.frozen),
             "state": "leaving" if self.holdings.draining else "running",
         }
 
@@ -115,6 +143,7 @@ class NodeWorker:
         runner = Runner(self.settings, self.holdings, self.guard, renew_now=self.renewer.hurry, tell_soon=self.renewer.soon)
         register(app, runner.run)
         self.renewer.start()
+        self.watcher.stillness.start()
         threading.Thread(target=self._watch, name="leaver", daemon=True).start()
         log.info("worker.start block=%s node=%s slots=%d adopted=%d", self.settings.block, self.settings.node, self.settings.slots,
                  len(self.holdings.adopted))  # fmt: skip

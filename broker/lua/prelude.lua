@@ -21,7 +21,7 @@ local function beat()
   local age = NOW - tonumber(v[1])
   if age < 0 or age >= tonumber(v[3]) then return nil end
   -- safe_ms: how long after it asked a holder may let its jobfile run without hearing more (LEASES rule 10).
-  return {lease_ms = tonumber(v[2]), safe_ms = tonumber(v[2]) - tonumber(v[7]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6]}
+  return {lease_ms = tonumber(v[2]), safe_ms = tonumber(v[2]) - tonumber(v[7]), fresh_ms = tonumber(v[3]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6]}
 end
 
 local function stale() return redis.error_reply('STALE the supervisor has not beaten lately') end

@@ -2,12 +2,12 @@
 --
 -- ARGV 2 worker, 3 what it says of itself (JSON), then for each claim: id, token, phase ('held', 'running'), age_ms of the run
 --
--- Returns {safe_ms, counter, then one word per claim}: 'renewed'; 'cancel' (renewed, but its user wants it ended); 'waiting' (its lease ran
+-- Returns {safe_ms, counter, fresh_ms, then one word per claim}: 'renewed'; 'cancel' (renewed, but its user wants it ended); 'waiting' (its lease ran
 -- out and nobody has started it since: take_back); 'settled' (this very claim has ended); 'lost' (somebody else's, or forgotten).
 local B = beat()
 if not B then return stale() end
 redis.call('HSET', 'workers', ARGV[2], cjson.encode({at = int(NOW), said = ARGV[3]}))
-local out = {int(B.safe_ms), B.counter}
+local out = {int(B.safe_ms), B.counter, int(B.fresh_ms)}
 for i = 4, #ARGV, 4 do
   local id, token, phase, age_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local v = fields(id, 'state', 'token', 'last_token', 'cancel', 'settled_token')

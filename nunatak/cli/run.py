@@ -107,7 +107,9 @@ class LocalRun:
             with Interrupts() as interrupts:
                 running = Running(self._session, self._name, self._own, progress, interrupts)
                 end = running.follow()
-                self._end_block(end, progress, running.campaign)
+                with interrupts.held():
+                    self._own.ask_to_end()
+                self._wait_for_block(end, progress, running.campaign)
                 running.show_last()
         except KeyboardInterrupt:
             raise Interrupted(f"left at once; what ran is being ended and waits again. {self._go_on()}") from None
@@ -115,11 +117,11 @@ class LocalRun:
             progress.close()
         return self._results(end, running.campaign)
 
-    def _end_block(self, end: Next, progress: Progress, campaign: Campaign | None) -> None:
+    def _wait_for_block(self, end: Next, progress: Progress, campaign: Campaign | None) -> None:
         if end is Next.INTERRUPTED:
             count = campaign.counts[State.RUNNING] if campaign else 0
             progress.note(f"interrupted: ending {count:,} running jobfiles, which will wait again; Ctrl-C once more leaves at once")
-        if not self._own.end(time.sleep):
+        if not self._own.wait_for_end():
             assert self._own.block is not None
             progress.note(f"block {self._own.block.block_id} has not ended yet; it ends by itself when nothing is left to do")
 

@@ -74,16 +74,30 @@ def clean_node(tmp_root: str) -> None:
     ended = end_marked(is_of_a_dead_guard)
     if ended:
         log.warning("leftovers.ended processes=%d", ended)
-    for name in os.listdir(tmp_root):
-        if name.startswith("nunatak.") and _is_dead_folder(f"{tmp_root}/{name}", name):
+    try:
+        names = os.listdir(tmp_root)
+    except OSError as error:
+        log.error("leftovers.no_tmp_root path=%s error=%s", tmp_root, error.strerror)
+        return
+    for name in names:
+        if is_dead_folder(f"{tmp_root}/{name}"):
             remove_folder(f"{tmp_root}/{name}")
 
 
-def _is_dead_folder(folder: str, name: str) -> bool:
-    """Names are `nunatak.PID.STARTTIME.RANDOM`, of the guard."""
-    parts = name.split(".")
-    if len(parts) != 4 or is_alive(f"{parts[1]}:{parts[2]}"):
+def tmpdir_name(mark: str) -> str:
+    """`nunatak.NAMESPACE.PID.STARTTIME.RANDOM`, of the guard: unguessable enough for a sticky /tmp, and it says whose it is."""
+    return f"nunatak.{_namespace_number()}.{mark.replace(':', '.')}.{os.urandom(4).hex()}"
+
+
+def is_dead_folder(folder: str) -> bool:
+    """Whether it is a temporary folder of ours that a guard made which is dead."""
+    parts = os.path.basename(folder).split(".")
+    if len(parts) != 5 or parts[0] != "nunatak" or parts[1] != str(_namespace_number()) or is_alive(f"{parts[2]}:{parts[3]}"):
         return False
     with contextlib.suppress(OSError):
         return os.lstat(folder).st_uid == os.getuid()
     return False
+
+
+def _namespace_number() -> int:
+    return os.stat("/proc/self/ns/pid").st_ino

@@ -9,6 +9,7 @@ from tasks.guard.attempt import Attempt, State
 from tasks.guard.clock import boottime
 from tasks.guard.closing import Closing
 from tasks.guard.environment import Place, jobfile_environ
+from tasks.guard.leftovers import tmpdir_name
 from tasks.guard.node import Node
 from tasks.guard.protocol import Message, StartOrder
 from tasks.guard.scribe import Scribe
@@ -74,7 +75,7 @@ class Orders:
         slot, share = self._node.free_slot(), order.share or 1 / self._node.settings.slots
         bound = self._node.settings.bind == "slot"
         cpus = self._node.shares.take(share) if bound else frozenset()
-        tmpdir = f"{self._node.tmp_root}/nunatak.{self._node.mark.replace(':', '.')}.{os.urandom(4).hex()}"
+        tmpdir = f"{self._node.tmp_root}/{tmpdir_name(self._node.mark)}"
         place = Place(slot=slot, cpus=self._node.shares.size(share), tmpdir=tmpdir, guard=self._node.mark)
         try:
             pid, told = starter.launch(self._plan(order, place, cpus))

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -154,7 +155,7 @@ def _write_oom_score_adj(value: int) -> None:
 
 def rotate(*logs: str) -> None:
     """Make room for new logs: those of an earlier attempt become LOG.1, LOG.2 …, all with the same number, the first attempt's 1."""
-    earlier = [log for log in logs if os.path.lexists(log)]
+    earlier = [log for log in logs if _is_a_log(log)]
     if not earlier:
         return
     number = 1
@@ -162,3 +163,12 @@ def rotate(*logs: str) -> None:
         number += 1
     for log in earlier:
         os.rename(log, f"{log}.{number}")
+
+
+def _is_a_log(path: str) -> bool:
+    """A file, or a link to one. /dev/null and pipes are no earlier attempt's, and stay where they are."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)

@@ -1,11 +1,12 @@
 """`nunatak run`: its decisions, its words, and whole runs of real jobfiles."""
 
+import contextlib
 import io
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -240,20 +241,30 @@ class Machine:
 
     def processes(self) -> list[str]:
         """What of this home's blocks, or of its jobfiles, still runs."""
-        found = []
+        return [words for _, words in self._found()]
+
+    def _found(self) -> Iterator[tuple[int, str]]:
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 words = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
             except OSError:
                 continue
             if str(self.folder) in words or (str(self.home.root) in words and ("tasks.guard" in words or "tasks.worker" in words)):
-                found.append(words)
-        return found
+                yield int(entry.name), words
+
+    def end(self) -> None:
+        """What a failed test has left: each guard ends its jobfiles and its worker."""
+        for pid, words in self._found():
+            if "-m tasks.guard " in words:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
 
 
 @pytest.fixture
-def machine(home: Home, tmp_path: Path) -> Machine:
-    return Machine(home, tmp_path)
+def machine(home: Home, tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(home, tmp_path)
+    yield machine
+    machine.end()
 
 
 def test_a_directory_runs_to_its_end_and_the_next_run_starts_no_block(machine: Machine):
