@@ -115,6 +115,8 @@ class Runner:
         if running is None:
             if rule.is_done(path):
                 return Ended(found_done=True), _NOTHING_STARTED
+            if self._holdings.draining:
+                return Ended(ended_for=EndedFor.LEAVE), _NOTHING_STARTED
             if jobfile is None or not self._is_safe(claim):
                 return Ended(lost=True), _NOTHING_STARTED
             running = self._start(claim, jobfile)

@@ -1,0 +1,245 @@
+"""The renewer on a real server, turn by turn: no test waits for its thread."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import servers
+
+from broker.claim import Claim
+from broker.enqueue import Entry, enqueue
+from broker.errors import Unreachable
+from broker.holdings import HandBack, Holdings, NodeLimits, boottime
+from broker.ledger import Ledger
+from broker.lease import Holder, Leases, Outcome, Room
+from broker.records import State
+from broker.renewer import Renewer
+from broker.scripts import Scripts
+from broker.settings import LeaseSettings
+
+HERE = Holder(worker="w1", node="n1", block="b1")
+THERE = Holder(worker="w2", node="n2", block="b1")
+ROOM = Room(free_share=1.0, slot_share=0.5)
+DONE = Outcome(verdict="done", reason="exit code 0", exit_code=0, elapsed_s=1.0)
+LEASE = LeaseSettings()
+
+
+@dataclass
+class Heard:
+    """A watcher that writes down what it is told."""
+
+    words: list[str] = field(default_factory=list)
+
+    def extended(self, token: str, deadline: float) -> None:
+        self.words.append("extended")
+
+    def taken_back(self, token: str, deadline: float) -> None:
+        self.words.append("taken_back")
+
+    def lost(self, token: str) -> None:
+        self.words.append("lost")
+
+    def cancelled(self, token: str) -> None:
+        self.words.append("cancelled")
+
+    def settled(self, token: str) -> None:
+        self.words.append("settled")
+
+    def contact(self, counter: int, fresh_s: float) -> None:
+        self.words.append("contact")
+
+    def silence(self) -> None:
+        self.words.append("silence")
+
+
+class Bench:
+    """One renewer, a second holder, and a clock that the server obeys."""
+
+    def __init__(self, server: servers.Server) -> None:
+        self.server = server
+        self.now_ms = 1_000_000
+        self.scripts = Scripts(server.client(), clock=lambda: self.now_ms)
+        self.leases = Leases(self.scripts)
+        self.connections = 0
+        self.heard = Heard()
+        self.holdings = Holdings(NodeLimits(slots=2))
+        self.renewer = Renewer(self.holdings, HERE, self.heard, self._connect, lambda: {"node": "n1"})
+        self._counter = 0
+        self.beat()
+        self.pass_s(LEASE.lease_s + LEASE.margin_s + 1)
+
+    def _connect(self) -> Leases:
+        self.connections += 1
+        scripts = Scripts(self.server.client(timeout_s=2.0), clock=lambda: self.now_ms)
+        try:
+            scripts.client.ping()
+        except Exception as error:
+            raise Unreachable(str(error)) from error
+        return Leases(scripts)
+
+    def beat(self) -> None:
+        self._counter += 1
+        self.scripts.beat(self.now_ms, self._counter, 1, "run", False, LEASE)
+
+    def pass_s(self, seconds: float) -> None:
+        """Let the server's time pass, with a beat every 15 s."""
+        end = self.now_ms + round(seconds * 1000)
+        while self.now_ms < end:
+            self.now_ms = min(end, self.now_ms + 15_000)
+            self.beat()
+
+    def enqueue(self, *names: str, **options: str) -> None:
+        number, _ = self.scripts.campaign("c", options)
+        enqueue(self.scripts, batch=str(time.time_ns()), campaign=number, directory="/d", entries=[Entry(name=n, priority=5) for n in names])
+
+    def claim(self) -> Claim:
+        claim = self.leases.claim(self.holdings.token, HERE, ROOM)
+        assert claim is not None
+        self.holdings.add(claim, boottime())
+        return claim
+
+    def turn(self) -> list[str]:
+        """One turn of the renewer, whatever its timers say; what it told."""
+        self.heard.words.clear()
+        self.renewer._retry_at = 0.0
+        self.renewer.hurry()
+        self.renewer.run_once()
+        return list(self.heard.words)
+
+    def state(self, claim: Claim) -> State:
+        job = Ledger(self.server.client()).job(claim.job_id)
+        assert job is not None
+        return job.state
+
+
+@pytest.fixture
+def bench(server: servers.Server) -> Iterator[Bench]:
+    yield Bench(server)
+
+
+def test_a_renewed_claim_is_extended_and_outlives_its_first_lease(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    for _ in range(20):
+        bench.pass_s(40)
+        assert "extended" in bench.turn()
+        assert bench.scripts.reap() == []
+    assert bench.state(claim) is State.RUNNING
+
+
+def test_an_outcome_is_settled_and_kept_while_the_broker_is_away(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    bench.server.kill9()
+    bench.holdings.conclude(claim.token, DONE)
+    assert bench.turn() == ["silence"]
+    assert bench.turn() == ["silence"]
+    assert bench.holdings.open_claims == 1
+    bench.server.start()
+    bench.beat()
+    assert bench.turn() == ["settled", "contact"]
+    assert bench.state(claim) is State.DONE
+    assert bench.holdings.open_claims == 0
+
+
+def test_a_lease_that_ran_out_is_taken_back_while_nobody_has_started_it(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    bench.pass_s(LEASE.lease_s + 1)
+    assert [r.job_id for r in bench.scripts.reap()] == [claim.job_id]
+    assert "taken_back" in bench.turn()
+    assert bench.state(claim) is State.RUNNING
+    assert bench.leases.claim("other", THERE, ROOM) is None
+
+
+def test_a_jobfile_that_somebody_else_has_started_is_lost_and_its_outcome_is_not_sent(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    bench.pass_s(LEASE.lease_s + 1)
+    bench.scripts.reap()
+    other = bench.leases.claim("other", THERE, ROOM)
+    assert other is not None
+    assert other.job_id == claim.job_id
+    assert "lost" in bench.turn()
+    bench.holdings.conclude(claim.token, DONE)
+    bench.turn()
+    assert bench.state(claim) is State.RUNNING
+    assert bench.leases.settle(other.job_id, "other", DONE).accepted
+
+
+def test_without_a_beat_nothing_is_renewed_or_settled_and_nothing_is_lost(bench: Bench) -> None:
+    bench.enqueue("a", "b")
+    first, second = bench.claim(), bench.claim()
+    bench.holdings.conclude(first.token, DONE)
+    bench.now_ms += 61_000
+    assert bench.turn() == ["silence"]
+    assert bench.holdings.open_claims == 2
+    bench.beat()
+    assert bench.turn() == ["settled", "contact", "extended"]
+    assert (bench.state(first), bench.state(second)) == (State.DONE, State.RUNNING)
+
+
+def test_a_cancelled_jobfile_is_told_once_and_becomes_cancelled_when_it_has_ended(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    assert bench.scripts.cancel([claim.job_id]) == ["asked"]
+    assert "cancelled" in bench.turn()
+    assert "cancelled" not in bench.turn()
+    bench.holdings.conclude(claim.token, Outcome(verdict="cancelled", reason="cancelled", signal=15, elapsed_s=1.0))
+    bench.turn()
+    assert bench.state(claim) is State.CANCELLED
+
+
+def test_a_hand_back_waits_again_and_is_no_delivery(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    bench.holdings.conclude(claim.token, HandBack(free=True, reason="drain", elapsed_s=3.0))
+    assert bench.turn() == ["settled", "contact"]
+    job = Ledger(bench.server.client()).job(claim.job_id)
+    assert job is not None
+    assert (job.state, job.deliveries, job.losses, job.latest.number) == (State.QUEUED, 0, 0, 1)
+
+
+def test_a_message_acknowledged_without_an_outcome_is_cancelled_and_never_just_gone(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    bench.holdings.acknowledge(claim.token)
+    bench.turn()
+    assert bench.state(claim) is State.CANCELLED
+
+
+def test_a_failed_connection_is_opened_anew_so_that_the_address_file_is_read_again(bench: Bench) -> None:
+    bench.enqueue("a")
+    bench.claim()
+    bench.turn()
+    bench.turn()
+    assert bench.connections == 1
+    bench.server.kill9()
+    bench.turn()
+    bench.server.start()
+    bench.beat()
+    assert "extended" in bench.turn()
+    assert bench.connections == 2 or bench.connections == 3
+
+
+def test_what_a_worker_says_of_itself_is_kept_until_it_says_goodbye(bench: Bench) -> None:
+    bench.turn()
+    client = bench.server.client()
+    assert json.loads(json.loads(client.hget("workers", "w1"))["said"]) == {"node": "n1"}
+    bench.renewer._say_goodbye()
+    assert not client.exists("workers")
+
+
+def test_shares_and_slots_bound_what_is_claimed(bench: Bench) -> None:
+    bench.enqueue("a", "b", "c")
+    assert bench.holdings.may_claim()
+    bench.claim()
+    assert bench.holdings.room().free_share == 0.5
+    second = bench.claim()
+    assert not bench.holdings.may_claim()
+    bench.holdings.conclude(second.token, DONE)
+    assert bench.holdings.may_claim(), "room is made by the end, not by the settle"
+    bench.holdings.drain()
+    assert not bench.holdings.may_claim()
