@@ -20,6 +20,10 @@ class QueueFull(BrokerError):
     """The server is at its memory limit: nothing of the batch was enqueued; what is queued is unharmed."""
 
 
+class CampaignGone(BrokerError):
+    """The campaign was forgotten while the command was at work: nothing was changed; give the command again."""
+
+
 class NoServer(BrokerError):
     """No usable server program was found; the text names what was tried and how to get one."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 from redis import exceptions
 
-from broker.errors import BrokerError, QueueFull, Stale, Unreachable
+from broker.errors import BrokerError, CampaignGone, QueueFull, Stale, Unreachable
 from broker.settings import LeaseSettings
 
 #: At most this many ids in one script: a script must not hold up the renewals of the living (LEASES rule 5).
@@ -66,6 +66,8 @@ def translated() -> Iterator[None]:
     except exceptions.ResponseError as error:
         if str(error).startswith("STALE"):
             raise Stale("the broker's supervisor has not beaten lately; `nunatak broker start` starts one") from error
+        if str(error).startswith("NOCAMPAIGN"):
+            raise CampaignGone(f"{str(error).removeprefix('NOCAMPAIGN ')}: nothing was changed; give the command again") from error
         raise Unreachable(f"the broker refused: {error}") from error
     except (exceptions.RedisError, OSError) as error:
         raise Unreachable(f"the broker cannot be reached: {error}") from error
@@ -90,7 +92,11 @@ class Scripts:
     def sha(self, verb: str) -> str:
         """The digest to call the verb by; loads the script if this is its first use here."""
         if verb not in self._shas:
-            self._shas[verb] = str(self.client.script_load(source(verb, self.major)))
+            with translated():
+                major = self.major
+            text = source(verb, major)
+            with translated():
+                self._shas[verb] = str(self.client.script_load(text))
         return self._shas[verb]
 
     def arguments(self, *args: object) -> list[Any]:
@@ -98,14 +104,17 @@ class Scripts:
         return ["" if self._clock is None else self._clock(), *args]
 
     def _call(self, verb: str, *args: object) -> Any:
+        arguments = self.arguments(*args)
+        sha = self.sha(verb)
         with translated():
-            arguments = self.arguments(*args)
             try:
-                return self.client.evalsha(self.sha(verb), 0, *arguments)
+                return self.client.evalsha(sha, 0, *arguments)
             except exceptions.NoScriptError:
                 # A restarted server has forgotten its scripts; it has executed nothing.
                 self._shas.pop(verb, None)
-                return self.client.evalsha(self.sha(verb), 0, *arguments)
+        sha = self.sha(verb)
+        with translated():
+            return self.client.evalsha(sha, 0, *arguments)
 
     def beat(self, at_ms: int, counter: int, epoch: int, run_id: str, drift: bool, settings: LeaseSettings) -> Beat:
         """Record that file, server and clock were seen alive together at `at_ms` (the server's time, before the file was written)."""

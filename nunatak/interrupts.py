@@ -47,6 +47,7 @@ class Interrupts:
         finally:
             self._may_leave = True
         if self._wants_to_leave:
+            self._wants_to_leave = False
             raise KeyboardInterrupt
 
     def sleep(self, seconds: float) -> None:

@@ -34,6 +34,10 @@ class Place:
             log_dir=Path(log_dir).expanduser() if log_dir else Path(tempfile.gettempdir()) / f"nunatak-{os.getuid()}",
         )
 
+    def log_file(self, block_id: str) -> Path:
+        """Where guard and worker of this block write on this node."""
+        return self.log_dir / f"{block_id}-{self.node}.log"
+
 
 def worker_settings(settings: Settings, block: BlockFile, place: Place) -> WorkerSettings:
     """What the node's worker is told."""
@@ -58,7 +62,7 @@ def guard_settings(settings: Settings, block: BlockFile, place: Place) -> GuardS
         node=place.node,
         worker_argv=(place.python, "-I", "-m", "tasks.worker", worker_settings(settings, block, place).to_json()),
         slots=block.slots,
-        log_file=str(place.log_dir / f"{block.block}-{place.node}.log"),
+        log_file=str(place.log_file(block.block)),
         term_grace_s=own.term_grace_s,
         hello_timeout_s=own.hello_timeout_s,
         deadline_unix=block.deadline_unix,

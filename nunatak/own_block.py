@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from broker.errors import Unreachable
 from broker.home import Home
@@ -13,6 +14,7 @@ from launcher.block import Block, BlockState
 from launcher.process import here
 from launcher.site import Site
 from nunatak.block_file import BlockFile, write_block_file
+from nunatak.node import Place
 from nunatak.session import Session
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,11 @@ class OwnBlock:
     def said(self) -> str:
         """The last of its output."""
         return blocks.said(self.block, self.home) if self.block else ""
+
+    @property
+    def log_file(self) -> Path | None:
+        """Where its guard and worker write."""
+        return Place.here(self._session.settings.worker.log_dir).log_file(self.block.block_id) if self.block else None
 
     def _look_is_over(self) -> bool:
         block = self.look()

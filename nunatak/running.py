@@ -2,6 +2,8 @@
 
 import enum
 import logging
+import time
+from collections.abc import Callable
 
 from broker.errors import Unreachable
 from broker.records import Campaign, State
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
 #: A block that dies is replaced this often, if no jobfile ended meanwhile.
 REPLACED = 2
+#: A block whose worker has not been heard of for this long since its start is talked about; one needs about a second.
+SILENT_S = 20.0
 
 
 class Next(enum.Enum):
@@ -58,12 +62,23 @@ def decide(campaign: Campaign, block: Block | None, deaths: int, interrupted: bo
 class Running:
     """The loop; `run_once` is one turn of it."""
 
-    def __init__(self, session: Session, name: str, own: OwnBlock, progress: Progress, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        own: OwnBlock,
+        progress: Progress,
+        interrupts: Interrupts,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._session = session
         self._name = name
         self._own = own
         self._progress = progress
         self._interrupts = interrupts
+        self._clock = clock
+        #: When the present block was started; None: its worker has been heard of, or its silence talked about.
+        self._silent_since: float | None = None
         self._deaths = 0
         #: How many had ended when the present block was started.
         self._ended_before = 0
@@ -76,7 +91,6 @@ class Running:
 
     def follow(self) -> Next:
         """Go on until there is an end to report: FINISHED, PAUSED, INTERRUPTED or GIVE_UP."""
-        self._adopt()
         while True:
             step = self.run_once()
             if step is Next.SUBMIT:
@@ -98,6 +112,7 @@ class Running:
         self._away = False
         self._show(snapshot)
         self._note_pause(snapshot.campaign)
+        self._note_silence()
         return decide(snapshot.campaign, block, self._deaths, self._interrupts.asked)
 
     def show_last(self) -> None:
@@ -115,6 +130,9 @@ class Running:
         campaign = broker.ledger.campaign(self._name)
         if campaign is None:
             raise Gone(f"campaign {self._name} was forgotten while it ran; enqueue it again if that was not meant")
+        if self._silent_since is not None and self._own.block is not None:
+            heard = {worker.block for worker in broker.ledger.workers()}
+            self._silent_since = None if self._own.block.block_id in heard else self._silent_since
         slots = usable_slots([self._own.block.slots if self._own.block else 0], [int(campaign.options.get("per_node") or 0)])
         queued, running = campaign.counts[State.QUEUED], campaign.counts[State.RUNNING]
         return Snapshot(campaign=campaign, eta=eta_s(queued, running, slots, Recent(broker.client).durations()))
@@ -134,13 +152,20 @@ class Running:
         counts = self.campaign.counts
         self._ended_before = self.campaign.total - counts[State.QUEUED] - counts[State.RUNNING]
         self._own.submit()
+        self._silent_since = self._clock()
 
     def _adopt(self) -> None:
-        """What an earlier run has left at work is this one's to watch, and to end."""
+        """What an earlier run has left is this one's to watch, and to end."""
         if self._own.adopt():
             assert self._own.block is not None
             block = self._own.block
-            self._progress.note(f"going on with block {block.block_id}, which an earlier run has left; its slots: {block.slots}")
+            self._progress.note(f"going on with block {block.block_id}, which is at work already; its slots: {block.slots}")
+
+    def _note_silence(self) -> None:
+        """A worker that cannot start is started again and again by its guard, which nobody would see from here."""
+        if self._silent_since is not None and self._clock() - self._silent_since > SILENT_S:
+            self._silent_since = None
+            self._progress.note(f"no worker has come up for {SILENT_S:g} s; its guard goes on trying, see {self._own.log_file}")
 
     def _note_pause(self, campaign: Campaign) -> None:
         if campaign.paused and campaign.paused != self._paused and campaign.counts[State.RUNNING]:

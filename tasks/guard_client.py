@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.guard import protocol
-from tasks.guard.leftovers import end_marked
+from tasks.guard.leftovers import end_marked, is_alive
 from tasks.guard.process import Process, read_environ
 from tasks.guard.process_tree import TOKEN
 from tasks.guard.protocol import Ending, Entry, Lines, Message, StartOrder, encode
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 #: A third of what the guard needs to take us for hung would be enough; see LEASES rule 15.
 ALIVE_EVERY_S = 10.0
 _READ = 1 << 18
+#: A process closes its files some time before it counts as dead.
+_DYING_S = 2.0
+_DYING_POLL_S = 0.005
 
 
 class GuardError(Exception):
@@ -30,7 +33,7 @@ class GuardError(Exception):
 
 
 class GuardGone(GuardError):
-    """The guard has died, and its jobfiles with it. The worker ends; their leases bring them back."""
+    """The line to the guard is closed: it has died and its jobfiles with it, or it replaces this worker. The worker ends."""
 
 
 class StartFailed(GuardError):
@@ -54,6 +57,8 @@ class Welcome:
     slots: int
     node: str
     block: str
+    #: `PID:STARTTIME` of the guard.
+    guard: str
     #: What runs already, or has ended and was never settled.
     running: tuple[Entry, ...]
 
@@ -78,7 +83,7 @@ class Callbacks:
     on_thawed: Callable[[str], None] = _nothing
     #: `on_started(token, pid, started_boottime)`.
     on_started: Callable[[str, int, float], None] = _nothing
-    #: The guard is dead, and every process of its jobfiles was sent SIGKILL. Does not return.
+    #: The line is closed. If the guard is dead, every process of its jobfiles was sent SIGKILL. The worker ends now, settling nothing more.
     on_guard_gone: Callable[[], None] = _leave_now
     #: Whether to tell the guard that we live, asked about every ten seconds.
     is_alive: Callable[[], bool] = lambda: True
@@ -252,7 +257,8 @@ class GuardClient:
         with self._lock:
             for entry in running:
                 self._handles.setdefault(entry.token, Handle(entry.token, entry))
-        self._welcome = Welcome(slots=message["slots"], node=message["node"], block=message["block"], running=running)
+        names = {name: message[name] for name in ("slots", "node", "block", "guard")}
+        self._welcome = Welcome(**names, running=running)
         self._welcomed.set()
 
     def _on_started(self, message: Message) -> None:
@@ -277,14 +283,26 @@ class GuardClient:
         self._change(message, _ending=Ending.from_message(message))
 
     def _guard_gone(self) -> None:
-        """LEASES rule 15: the jobfiles themselves died with the guard, what they had started did not."""
         with self._lock:
             handles = [handle for handle in self._handles.values() if handle.ending is None]
-        killed = end_attempts({h.token for h in handles}, {h.pid for h in handles if h.pid})
-        log.critical("guard_client.guard_gone attempts=%d processes=%d", len(handles), killed)
+        if self._is_guard_dead():
+            # LEASES rule 15: the jobfiles themselves died with the guard, what they had started did not.
+            killed = end_attempts({h.token for h in handles}, {h.pid for h in handles if h.pid})
+            log.critical("guard_client.guard_gone attempts=%d processes=%d", len(handles), killed)
+        else:
+            log.critical("guard_client.dropped attempts=%d", len(handles))
         for handle in handles:
-            handle._change(_error=GuardGone("the guard has died, and the jobfile with it"))
+            handle._change(_error=GuardGone("the line to the guard is closed: this worker ends"))
         self._callbacks.on_guard_gone()
+
+    def _is_guard_dead(self) -> bool:
+        """A guard that lives has closed the line on us because it replaces us: what it runs goes on without us."""
+        until = time.monotonic() + _DYING_S
+        while self._welcome is not None and is_alive(self._welcome.guard):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_DYING_POLL_S)
+        return True
 
 
 def end_attempts(tokens: set[str], sessions: set[int]) -> int:

@@ -12,6 +12,7 @@ for i = 2, #ARGV do
   if not state then
     word = 'unknown'
   elseif state == 'queued' then
+    archive_attempt(id)
     set_state(id, 'cancelled')
     redis.call('HSET', 'job:' .. id, 'ended_at', int(NOW), 'reason', 'cancelled by its user')
     event('cancelled', id)

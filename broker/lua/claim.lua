@@ -29,6 +29,7 @@ local function fits(lane)
 end
 
 local function quarantine(id, losses)
+  archive_attempt(id)
   set_state(id, 'quarantined')
   redis.call('HSET', 'job:' .. id, 'ended_at', int(NOW), 'reason', 'lost ' .. losses .. ' times with its node or worker')
   event('quarantined', id, 'losses', losses)

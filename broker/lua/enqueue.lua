@@ -12,6 +12,11 @@ local batch = 'batch:' .. ARGV[2]
 local earlier = redis.call('GET', batch)
 if earlier then return cjson.decode(earlier) end
 
+-- It may have been forgotten between the caller's look and now.
+if not dry and redis.call('HEXISTS', 'campaign:' .. campaign, 'name') == 0 then
+  return redis.error_reply('NOCAMPAIGN campaign ' .. campaign .. ' was forgotten meanwhile')
+end
+
 local function directory_number()
   local number = redis.call('HGET', 'directory_numbers', ARGV[4])
   if number or dry then return number end
@@ -55,12 +60,14 @@ end
 local fresh = 0
 local function apply(word, id, name, lane, own)
   local key = 'job:' .. id
+  if word == 'enqueued' or word == 'changed' or word == 'already_queued' then
+    if own == '' then redis.call('HDEL', key, 'own') else redis.call('HSET', key, 'own', own) end
+  end
   if word == 'enqueued' then
     unskip(id)
     adopt(id)
-    redis.call('HDEL', key, 'failures', 'losses', 'hand_backs', 'last_token', 'own')
+    redis.call('HDEL', key, 'failures', 'losses', 'hand_backs', 'last_token')
     redis.call('HSET', key, 'name', name, 'directory', directory, 'lane', lane, 'queued_at', int(NOW))
-    if own ~= '' then redis.call('HSET', key, 'own', own) end
     set_state(id, 'queued')
     push_ticket(id, lane, false)
     fresh = fresh + 1

@@ -13,11 +13,13 @@ local jobs = 'campaign:' .. number .. ':jobs'
 for _ = 1, tonumber(ARGV[3]) do
   local id = redis.call('LPOP', jobs)
   if not id then break end
-  local v = fields(id, 'campaign', 'state')
+  local v = fields(id, 'campaign', 'state', 'skipped')
   -- It may have gone over to another campaign since.
   if v[1] == number then
     redis.call('ZREM', 'ended:' .. v[2], id)
     redis.call('DEL', 'job:' .. id)
+    redis.call('HINCRBY', 'counts:' .. number, v[2], -1)
+    if v[3] then redis.call('HINCRBY', 'counts:' .. number, 'skipped', -1) end
   end
 end
 local left = redis.call('LLEN', jobs)

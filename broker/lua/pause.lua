@@ -6,6 +6,7 @@
 local B = beat()
 if not B then return stale() end
 local key = 'campaign:' .. ARGV[2]
+if redis.call('HEXISTS', key, 'name') == 0 then return redis.error_reply('NOCAMPAIGN campaign ' .. ARGV[2] .. ' was forgotten meanwhile') end
 local paused = redis.call('HGET', key, 'paused')
 if ARGV[3] == '' then
   redis.call('HDEL', key, 'streak', 'streak_reason', 'succeeded', 'fails_since_resume')

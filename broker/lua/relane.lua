@@ -7,8 +7,10 @@ local B = beat()
 if not B then return stale() end
 local moved = 0
 for i = 2, #ARGV, 2 do
-  local v = fields(ARGV[i], 'state', 'lane')
-  if v[1] and v[2] ~= ARGV[i + 1] then
+  local v = fields(ARGV[i], 'state', 'lane', 'campaign')
+  local _, _, _, campaign = lane_parts(ARGV[i + 1])
+  -- It may have gone over to another campaign since the caller read it.
+  if v[3] == campaign and v[2] ~= ARGV[i + 1] then
     redis.call('HSET', 'job:' .. ARGV[i], 'lane', ARGV[i + 1])
     if v[1] == 'queued' then
       push_ticket(ARGV[i], ARGV[i + 1], false)

@@ -47,6 +47,7 @@ local function finish(to)
   redis.call('HDEL', key, 'cancel')
 end
 
+if v[2] ~= token then redis.call('HINCRBY', 'job:' .. id, 'losses', -1) end -- settled late: it was not lost after all
 end_claim(id, token)
 if ARGV[8] ~= '' then mark_started(id, tonumber(ARGV[8])) end
 redis.call('HSET', key, 'ended_at', int(NOW), 'reason', reason, 'ending', verdict)

@@ -122,7 +122,7 @@ class Guard:
     def _welcome(self) -> None:
         running = [attempt.entry().to_message() for attempt in self._node.attempts.values()]
         settings = self._node.settings
-        values = {"running": running, "slots": settings.slots, "node": settings.node, "block": settings.block}
+        values = {"running": running, "slots": settings.slots, "node": settings.node, "block": settings.block, "guard": self._node.mark}
         self._worker.send(protocol.WELCOME, values)
         if self._leaving_why:
             self._worker.send(protocol.LEAVE, {"why": self._leaving_why})

@@ -87,13 +87,10 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """SIGKILL; nothing that it has said and we have not read counts any more."""
-        self._close()
+        # In this order: a worker that sees its line closed takes the guard for dead.
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
-
-    def ask_to_end(self) -> None:
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGTERM)
+        self._close()
 
     def _end_of_file(self) -> None:
         # It closes its end when it exits; one that closed it and lives on can be told nothing, and ends.

@@ -5,29 +5,22 @@ to see it again.
 """
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lease_machine import LeaseMachine
-from lease_server import LeaseServer, lease_server
+from lease_server import LeaseServer
 
 settings.register_profile("lease-quick", max_examples=100, stateful_step_count=50, phases=(Phase.reuse, Phase.generate))
 settings.register_profile("lease-soak", max_examples=5000, stateful_step_count=120)
 PROFILE = settings.get_profile("lease-soak" if os.environ.get("NUNATAK_SOAK") else "lease-quick")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[LeaseServer]:
-    with lease_server() as started:
-        yield started
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if os.environ.get("NUNATAK_SOAK") else 120)
-def test_every_jobfile_is_in_exactly_one_place_whatever_happens(server: LeaseServer) -> None:
+def test_every_jobfile_is_in_exactly_one_place_whatever_happens(shared_lease_server: LeaseServer) -> None:
     run_state_machine_as_test(
-        lambda: LeaseMachine(server),  # type: ignore[arg-type]
+        lambda: LeaseMachine(shared_lease_server),  # type: ignore[arg-type]
         settings=settings(PROFILE, deadline=None, derandomize=False, print_blob=True, suppress_health_check=list(HealthCheck)),
     )

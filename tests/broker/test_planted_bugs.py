@@ -1,13 +1,12 @@
 """The property test is worth something: each bug planted here in a verb's script is found by it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lease_machine import LeaseMachine
-from lease_server import LeaseServer, lease_server
+from lease_server import LeaseServer
 
 from broker import scripts
 
@@ -126,18 +125,12 @@ HUNT = settings(
 )
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[LeaseServer]:
-    with lease_server() as started:
-        yield started
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_the_property_test_finds(bug: Bug, server: LeaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_property_test_finds(bug: Bug, shared_lease_server: LeaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
     right = scripts.source
     example = "beat" if bug.verb == "prelude" else bug.verb
     assert bug.plant(example, right(example, 7)) != right(example, 7)
     monkeypatch.setattr(scripts, "source", lambda verb, major: bug.plant(verb, right(verb, major)))
     with pytest.raises((Exception, pytest.fail.Exception)):
-        run_state_machine_as_test(lambda: LeaseMachine(server), settings=HUNT)  # type: ignore[arg-type]
+        run_state_machine_as_test(lambda: LeaseMachine(shared_lease_server), settings=HUNT)  # type: ignore[arg-type]

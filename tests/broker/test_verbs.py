@@ -1,28 +1,11 @@
-"""What a holder's verbs answer, and what the supervisor's do: one fact each (lua/*.lua, LEASES.md's verbs and beat)."""
-
-from collections.abc import Iterator
-from typing import Any
+"""What claim, renew and settle answer: one fact each (broker/lua/*.lua; LEASES rules 1-5)."""
 
 import pytest
-from lease_server import LeaseServer, lease_server
-from verb_bench import EVERYTHING, SETTINGS, Bench
+from verb_bench import SETTINGS, Bench
 
 from broker.enqueue import Entry
-from broker.errors import QueueFull, Stale, Unreachable
 from broker.lease import Phase, Room, Word
 from broker.records import State
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[LeaseServer]:
-    with lease_server() as started:
-        yield started
-
-
-@pytest.fixture
-def bench(shared_server: LeaseServer) -> Bench:
-    return Bench(shared_server)
-
 
 # -- claim --------------------------------------------------------------------------------------------------------------------------
 
@@ -96,7 +79,9 @@ def test_a_bound_block_claims_from_its_campaigns_only(bench: Bench) -> None:
     assert bench.maybe_claim(room=bound) is None
 
 
-@pytest.mark.parametrize(("per_node", "free", "fits"), [(2, 0.5, True), (2, 0.49, False), (0, 0.25, True), (0, 0.24, False), (3, 1 / 3, True)])
+@pytest.mark.parametrize(
+    ("per_node", "free", "fits"), [(2, 0.5, True), (2, 0.49, False), (0, 0.25, True), (0, 0.24, False), (3, 1 / 3, True)]
+)
 def test_a_claim_never_exceeds_the_nodes_free_share(bench: Bench, per_node: int, free: float, fits: bool) -> None:
     bench.enqueue(Entry(name="a.sh", priority=5, per_node=per_node))
     assert (bench.maybe_claim(room=Room(free_share=free, slot_share=0.25)) is not None) == fits
@@ -111,6 +96,17 @@ def test_a_jobfile_lost_too_often_is_set_aside_and_the_next_one_is_given_out(ben
     assert bench.state("poison.sh") == "quarantined"
     assert [j.name for j in bench.ledger.jobs(state=State.QUARANTINED)] == ["poison.sh"]
     assert bench.events("quarantined")[0]["losses"] == str(SETTINGS.max_losses)
+
+
+def test_a_jobfile_that_was_set_aside_still_tells_with_which_node_each_attempt_was_lost(bench: Bench) -> None:
+    bench.enqueue("poison.sh")
+    for i in range(SETTINGS.max_losses):
+        bench.claim(f"w{i}")
+        bench.lose()
+    bench.maybe_claim()
+    job = bench.job("poison.sh")
+    reasons = {a.number: a.reason for a in (job.latest, *job.earlier) if a.started_at}
+    assert reasons == {i + 1: f"lost with node-of-w{i}" for i in range(SETTINGS.max_losses)}
 
 
 def test_a_message_that_is_not_ours_is_rejected_and_recorded_never_run(bench: Bench) -> None:
@@ -277,7 +273,11 @@ def test_each_attempt_keeps_its_own_ending(bench: Bench) -> None:
     bench.settle(bench.claim("w3"))
     job = bench.job("a.sh")
     assert claim.attempt == 2
-    assert [(a.number, a.ending, a.worker) for a in (*job.earlier, job.latest)] == [(1, "failed", "w1"), (2, "lost", "w2"), (3, "done", "w3")]
+    assert [(a.number, a.ending, a.worker) for a in (*job.earlier, job.latest)] == [
+        (1, "failed", "w1"),
+        (2, "lost", "w2"),
+        (3, "done", "w3"),
+    ]
 
 
 def test_an_attempt_is_shown_once_also_while_the_next_one_has_not_started(bench: Bench) -> None:
@@ -287,180 +287,3 @@ def test_an_attempt_is_shown_once_also_while_the_next_one_has_not_started(bench:
     job = bench.job("a.sh")
     assert [a.number for a in job.earlier] == [1]
     assert (job.latest.number, job.latest.worker) == (claim.attempt, "w2")
-
-
-# -- give_back and take_back ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("free", "deliveries", "losses"), [(True, 0, 0), (False, 1, 1)])
-def test_a_hand_back_goes_to_the_head_and_is_counted_once(bench: Bench, free: bool, deliveries: int, losses: int) -> None:
-    bench.enqueue("a.sh", "b.sh")
-    claim = bench.claim()
-    assert bench.give_back(claim, free=free)
-    assert bench.give_back(claim, free=free)
-    job = bench.job("a.sh")
-    assert (job.deliveries, job.losses, job.latest.ending) == (deliveries, losses, "handed_back")
-    assert bench.claim().name == "a.sh"
-
-
-def test_a_hand_back_of_what_never_started_uses_no_attempt(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    bench.give_back(bench.claim(), elapsed_s=None)
-    assert bench.claim().attempt == 1
-
-
-def test_a_stranger_cannot_hand_back(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    old = bench.claim("w1")
-    bench.lose()
-    bench.claim("w2")
-    assert not bench.give_back(old)
-    assert bench.state("a.sh") == "running"
-
-
-def test_a_hand_back_of_what_its_user_cancelled_is_cancelled(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    claim = bench.claim()
-    bench.scripts.cancel([claim.job_id])
-    bench.give_back(claim)
-    assert bench.state("a.sh") == "cancelled"
-
-
-def test_what_nobody_has_started_since_is_taken_back_with_the_same_attempt(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    claim = bench.claim(token="t")
-    bench.renew(claim, phase=Phase.RUNNING)
-    bench.lose()
-    assert bench.take_back(claim) == bench.take_back(claim) == SETTINGS.lease_s - SETTINGS.margin_s
-    job = bench.job("a.sh")
-    assert (job.state, job.losses, job.deliveries, job.latest.number, job.latest.ending) == (State.RUNNING, 0, 1, 1, None)
-    assert bench.maybe_claim("w2") is None
-
-
-def test_what_somebody_has_started_since_is_not_taken_back(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    old = bench.claim("w1")
-    bench.lose()
-    new = bench.claim("w2")
-    bench.give_back(new)
-    assert bench.take_back(old) is None
-    assert bench.take_back(new) is None
-
-
-# -- reap and beat --------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_lease_is_reaped_only_when_it_has_run_out_and_the_jobfile_waits_at_the_head(bench: Bench) -> None:
-    bench.enqueue("a.sh", "b.sh")
-    bench.claim("w7")
-    bench.pass_s(SETTINGS.lease_s)
-    assert bench.scripts.reap() == []
-    bench.pass_s(0.001)
-    assert [(r.worker, r.node) for r in bench.scripts.reap()] == [("w7", "node-of-w7")]
-    assert bench.claim().name == "a.sh"
-
-
-def test_a_reap_takes_at_most_a_hundred(bench: Bench) -> None:
-    bench.enqueue(*[f"{i}.sh" for i in range(105)])
-    for _ in range(105):
-        bench.claim()
-    bench.pass_s(SETTINGS.lease_s + 1)
-    assert [len(bench.scripts.reap(limit=1000)) for _ in range(3)] == [100, 5, 0]
-
-
-def test_a_reaped_jobfile_that_its_user_cancelled_is_cancelled(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    claim = bench.claim()
-    bench.scripts.cancel([claim.job_id])
-    bench.lose()
-    assert bench.state("a.sh") == "cancelled"
-    assert bench.take_back(claim) is None
-
-
-def test_a_first_beat_and_one_after_a_pause_a_restart_or_a_clock_step_give_a_grace(bench: Bench) -> None:
-    grace_ms = (SETTINGS.lease_s + SETTINGS.margin_s) * 1000
-    bench.now_ms += 60_000
-    assert not bench.beat().gap
-    bench.now_ms += 60_001
-    for made in (bench.beat(), bench.beat("another run"), bench.beat("another run", drift=True)):
-        assert (made.gap, made.grace_until_ms) == (True, bench.now_ms + grace_ms)
-    bench.now_ms -= 10_000
-    assert bench.beat("another run").gap
-
-
-def test_within_the_grace_nothing_is_reaped(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    bench.claim()
-    bench.now_ms += 1_000_000
-    bench.beat()
-    assert bench.scripts.reap() == []
-    bench.pass_s(SETTINGS.lease_s + SETTINGS.margin_s)
-    assert len(bench.scripts.reap()) == 1
-
-
-def test_a_lease_does_not_outlive_a_clock_that_jumped_back(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    claim = bench.claim()
-    bench.now_ms -= 1_000_000
-    bench.beat()
-    assert bench.client.zscore("leases", claim.job_id) == bench.now_ms + SETTINGS.lease_s * 1000
-
-
-def test_a_supervisor_of_an_older_epoch_is_refused(bench: Bench) -> None:
-    bench.beat(epoch=2)
-    with pytest.raises(Unreachable, match="OLDEPOCH"):
-        bench.beat(epoch=1)
-
-
-@pytest.mark.parametrize("late_ms", [60_000, -1])
-def test_every_verb_is_refused_without_a_fresh_beat(bench: Bench, late_ms: int) -> None:
-    bench.enqueue("a.sh", "b.sh")
-    claim = bench.claim()
-    bench.now_ms += late_ms
-    before = bench.server.dump()
-    verbs: list[Any] = [
-        lambda: bench.claim_word(), lambda: bench.renew(claim), lambda: bench.settle(claim), lambda: bench.give_back(claim),
-        lambda: bench.take_back(claim), bench.scripts.reap, lambda: bench.scripts.cancel([claim.job_id]),
-        lambda: bench.scripts.retry([claim.job_id]), lambda: bench.scripts.relane([(claim.job_id, "1.0.0.1")]),
-        lambda: bench.scripts.pause("1", "x"), lambda: bench.scripts.forget("c"), lambda: bench.scripts.leave("w1"),
-        lambda: bench.scripts.campaign("d", {}), lambda: bench.enqueue("c.sh"),
-    ]  # fmt: skip
-    for verb in verbs:
-        with pytest.raises(Stale):
-            verb()
-    assert bench.server.dump() == before
-
-
-# -- the server's own troubles ----------------------------------------------------------------------------------------------------------
-
-
-def test_at_the_memory_limit_enqueue_is_refused_and_what_runs_goes_on(bench: Bench) -> None:
-    bench.enqueue("a.sh", "b.sh", "c.sh", "d.sh")
-    claim = bench.claim()
-    bench.client.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(QueueFull, match="nothing of this batch"):
-            bench.enqueue("new.sh")
-        assert bench.ledger.job_at("/scratch/jobfiles/2m", "new.sh") is None
-        assert bench.renew(claim) == (Word.RENEWED,)
-        assert bench.settle(claim).accepted
-        assert bench.give_back(bench.claim())
-        lost = bench.claim()
-        assert [r.job_id for r in bench.lose()] == [lost.job_id]
-        assert bench.take_back(lost)
-    finally:
-        bench.client.config_set("maxmemory", 0)
-    assert bench.enqueue("new.sh") == ["enqueued"]
-
-
-def test_a_server_that_has_forgotten_its_scripts_is_given_them_again(bench: Bench) -> None:
-    bench.enqueue("a.sh")
-    bench.client.script_flush()
-    assert bench.claim().name == "a.sh"
-
-
-def test_an_error_of_the_server_means_unreachable(bench: Bench) -> None:
-    bench.client.set("leases", "not a zset")
-    bench.enqueue("a.sh")
-    with pytest.raises(Unreachable, match="WRONGTYPE"):
-        bench.maybe_claim(room=EVERYTHING)

@@ -92,6 +92,11 @@ class Bench:
     def fail(self, claim: Claim, reason: str = "exit 1", retry: bool = True) -> Settled:
         return self.settle(claim, "failed", reason, counts_as_failure=True, retry=retry)
 
+    def end(self, name: str, verdict: str, campaign: str = "c") -> None:
+        """Enqueue a jobfile and let it end so."""
+        self.enqueue(name, campaign=campaign)
+        self.settle(self.claim(), verdict)
+
     def give_back(self, claim: Claim, free: bool = True, elapsed_s: float | None = 1.0) -> bool:
         return self.leases.give_back(claim.job_id, claim.token, free=free, reason="drain", elapsed_s=elapsed_s)
 

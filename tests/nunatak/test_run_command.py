@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,17 @@ from rich.console import Console
 from broker.home import Home
 from broker.records import BlockSeen, Campaign, State
 from launcher.block import Block, BlockState
-from launcher.process import Process
+from launcher.process import Process, here
+from launcher.site import Site
 from nunatak.block_file import BlockFile, read_block_file, write_block_file
 from nunatak.errors import WrongUse
 from nunatak.interrupts import Interrupts
 from nunatak.node import Place, guard_argv, guard_settings
-from nunatak.own_block import candidates
+from nunatak.own_block import OwnBlock, candidates
 from nunatak.progress import PlainProgress, Snapshot, drawing, is_due, plain_line
 from nunatak.results import read_results, table
-from nunatak.running import Next, decide, end_text
+from nunatak.running import Next, Running, decide, end_text
+from nunatak.session import Session
 from nunatak.settings import Settings, WorkerDefaults
 from tasks.guard.settings import GuardSettings
 from tasks.settings import WorkerSettings
@@ -205,6 +208,21 @@ def test_the_first_signal_is_noted_and_the_second_one_leaves():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_what_must_be_begun_before_anybody_leaves_is_not_cut_short():
+    begun: list[str] = []
+
+    def begin(interrupts: Interrupts) -> None:
+        with interrupts.held():
+            os.kill(os.getpid(), signal.SIGINT)
+            begun.append("all of it")
+
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            begin(interrupts)
+    assert begun == ["all of it"]
+
+
 # -- whole runs -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -326,7 +344,7 @@ def test_the_block_of_a_killed_run_is_adopted(machine: Machine, wait_until: Call
     second = machine.start()
     assert second.stderr is not None
     said = ""
-    while "which an earlier run has left" not in said:
+    while "which is at work already" not in said:
         said = second.stderr.readline()
         assert said, "it ended without adopting"
     (machine.folder / "go").touch()
@@ -356,6 +374,29 @@ def test_what_failed_is_named_with_its_reason_and_its_log(machine: Machine):
     assert said.returncode == 1
     bad = machine.folder / "qsub_bad.sh"
     assert f"failed: {bad}\n  exit code 3, attempt 2\n  {bad}.err\n" in said.stdout
+
+
+def test_a_worker_that_never_comes_up_is_talked_about_once(settings: Settings, queue: Queue):
+    queue.add("silent", "a.sh")
+    session, notes, now = Session(settings), [], [0.0]
+
+    class Told(PlainProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    found = queue.broker.ledger.campaign("silent")
+    assert found is not None
+    own = OwnBlock(session, Site(name="local"), "silent", found.number)
+    running = Running(session, "silent", own, Told(tell=lambda _: None), Interrupts(), clock=lambda: now[0])
+    assert running.run_once() is Next.SUBMIT
+    own.block = block(block_id="silent-1", process=here(), submitted_at=time.time())
+    running._silent_since = 0.0
+    for at in (19.0, 21.0, 60.0):
+        now[0] = at
+        running.run_once()
+    assert len(notes) == 1
+    assert str(own.log_file) in notes[0]
+    session.close()
 
 
 def test_blocks_that_die_are_replaced_twice_and_their_words_shown(machine: Machine):

@@ -171,6 +171,9 @@ class GuardNode:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        for worker in self.workers:
+            worker.let_exit()
+        wait_until(lambda: not any(is_running(worker.pid) for worker in self.workers))
         if self.process.stderr:
             self.process.stderr.close()
         self.socket.close()
