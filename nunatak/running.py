@@ -91,6 +91,7 @@ class Running:
 
     def follow(self) -> Next:
         """Go on until there is an end to report: FINISHED, PAUSED, INTERRUPTED or GIVE_UP."""
+        self._adopt()
         while True:
             step = self.run_once()
             if step is Next.SUBMIT:

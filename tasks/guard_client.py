@@ -313,3 +313,18 @@ def end_attempts(tokens: set[str], sessions: set[int]) -> int:
         return process.session in sessions or read_environ(process.pid).get(TOKEN) in marks
 
     return end_marked(is_meant)
+
+
+__all__ = [
+    "Callbacks",
+    "Ending",
+    "Entry",
+    "GuardClient",
+    "GuardError",
+    "GuardGone",
+    "Handle",
+    "StartFailed",
+    "StartOrder",
+    "Welcome",
+    "end_attempts",
+]

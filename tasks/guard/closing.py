@@ -58,6 +58,7 @@ class Closing:
     def _stop_waiting(self, attempt: Attempt) -> None:
         log.error("attempt.blocked_in_kernel job=%s attempt=%d", attempt.order.id, attempt.order.attempt)
         if attempt.state is not State.CLOSING:
+            self._node.abandon(attempt)
             attempt.move(State.CLOSING)
         self._conclude(attempt)
 
@@ -98,7 +99,12 @@ class Closing:
             "stderr": attempt.order.stderr,
             "tmpdir": attempt.tmpdir,
         }
-        self._scribe.close(errand, lambda recorded: self._recorded(attempt, recorded))
+        self._scribe.close(errand, lambda recorded: self._recorded(attempt, recorded), timeout_s=self._patience_s())
+
+    def _patience_s(self) -> float:
+        """For its record; a worker that leaves must hear of the end while it can still hand back."""
+        settings = self._node.settings
+        return min(settings.record_timeout_s, settings.leave_timeout_s / 4) if self._node.leaving else settings.record_timeout_s
 
     def _recorded(self, attempt: Attempt, recorded: bool) -> None:
         ending = attempt.note_recorded(recorded)

@@ -49,7 +49,8 @@ def _stands_still(process: Process) -> bool:
 
 def stop_the_woken(levels: Levels) -> int:
     """Stop what runs in an attempt that should stand still: somebody else has woken it. How many did."""
-    return sum(send(p, signal.SIGSTOP) for level in levels for p in level if not p.is_stopped)
+    # Not those in D: a signal is pending there already, for when the kernel lets them go.
+    return sum(send(p, signal.SIGSTOP) for level in levels for p in level if p.state in "RS")
 
 
 def thaw(look: Look) -> None:

@@ -20,7 +20,7 @@ from tasks.guard.processors import Shares, read_order
 from tasks.guard.protocol import Message
 from tasks.guard.scribe import Scribe
 from tasks.guard.settings import GuardSettings
-from tasks.guard.worker_process import WorkerProcess, back_off_s
+from tasks.guard.worker_process import BACK_OFF_S, WorkerProcess, back_off_s
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Guard:
         self._loop = Loop()
         mark = leftovers.own_mark()
         ours = {**environ, "NUNATAK_GUARD": mark, "NUNATAK_BLOCK": settings.block}
-        self._worker = WorkerProcess(self._loop, settings, ours, self._told)
+        self._worker = WorkerProcess(self._loop, settings, ours, self._told, self._worker_ended)
         self._node = Node(
             settings=settings,
             loop=self._loop,
@@ -52,7 +52,7 @@ class Guard:
             mark=mark,
             send=self._worker.send,
         )
-        self._scribe = Scribe(self._loop, settings.record_timeout_s, self._helper)
+        self._scribe = Scribe(self._loop, settings.record_timeout_s, self._node.tree.helpers.add)
         self._closing = Closing(self._node, self._scribe)
         self._orders = Orders(self._node, self._closing, self._scribe, self._start_polling)
         self._polling = False
@@ -80,14 +80,10 @@ class Guard:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             self._loop.handle(signal.SIGHUP, lambda: self._leave("term"))
 
-    def _helper(self, pid: int, is_ours: bool) -> None:
-        if is_ours:
-            self._node.tree.helpers.add(pid)
-
     def _clean_node(self) -> None:
         """Before anything is started, in a child, because it may hang."""
         pid = child.fork(self._clean_and_exit, dies_with_guard=True)
-        self._helper(pid, True)
+        self._node.tree.helpers.add(pid)
         until = time.monotonic() + _CLEANING_S
         while pid in self._node.tree.helpers and time.monotonic() < until:
             self._loop.run_once(until - time.monotonic())
@@ -109,9 +105,11 @@ class Guard:
     def _start_worker(self) -> None:
         if self._node.leaving:
             return
-        self._worker.start()
-        if self._worker.pid is not None:
-            self._helper(self._worker.pid, True)
+        try:
+            self._node.tree.helpers.add(self._worker.start())
+        except OSError as error:
+            log.error("worker.cannot_fork error=%s", error)
+            self._loop.after(back_off_s(len(BACK_OFF_S)), self._start_worker)
 
     def _told(self, kind: str, message: Message) -> None:
         if kind == protocol.HELLO:
@@ -127,8 +125,7 @@ class Guard:
         if self._leaving_why:
             self._worker.send(protocol.LEAVE, {"why": self._leaving_why})
 
-    def _worker_ended(self, status: int) -> None:
-        self._worker.reaped(status)
+    def _worker_ended(self) -> None:
         if self._worker.has_said_goodbye:
             self._leave("goodbye")
         elif self._worker.short_lives >= GIVE_UP_AFTER and not self._node.active():
@@ -137,6 +134,7 @@ class Guard:
             self._leave("goodbye")
         elif not self._node.leaving:
             self._loop.after(back_off_s(self._worker.short_lives), self._start_worker)
+        self._stop_if_done()
 
     # -- leaving --------------------------------------------------------------------------------------------------------------------
 
@@ -201,7 +199,7 @@ class Guard:
         attempt = self._node.by_root(pid)
         self._node.tree.helpers.discard(pid)
         if pid == self._worker.pid:
-            self._worker_ended(status)
+            self._worker.reaped(status)
         elif attempt is not None:
             self._closing.root_exited(attempt, status)
 

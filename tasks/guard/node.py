@@ -1,5 +1,6 @@
 """What one guard has: its attempts, the processes below it, its slots and processors."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -44,6 +45,19 @@ class Node:
         """The lowest number that no active attempt has."""
         taken = {attempt.slot for attempt in self.active()}
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def stop_listening(self, attempt: Attempt) -> None:
+        """What its child may still say of the start does not matter any more."""
+        if attempt.told_fd is not None:
+            self.loop.unwatch(attempt.told_fd)
+            os.close(attempt.told_fd)
+            attempt.told_fd = None
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Its child is on its way out, but not reaped: from now on it is nobody's."""
+        self.stop_listening(attempt)
+        self.tree.drop(attempt.pid)
+        self.tree.helpers.add(attempt.pid)
 
     def look(self, attempt: Attempt) -> Callable[[], Levels]:
         """Finds the attempt's processes, anew at each call."""

@@ -1,7 +1,6 @@
 """What the worker asks of a guard: start, extend, thaw, end and forget. And the dead-man's switch, which asks nobody."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 
 from tasks.guard import freezing, protocol, starter
@@ -110,18 +109,12 @@ class Orders:
         if attempt.told_fd is None:
             return
         failure = starter.read_failure(attempt.told_fd)
-        self._stop_listening(attempt)
+        self._node.stop_listening(attempt)
         if failure is not None:
             self._fail(attempt, failure)
         else:
             attempt.move(State.RUNNING)
             self._say_started(attempt)
-
-    def _stop_listening(self, attempt: Attempt) -> None:
-        if attempt.told_fd is not None:
-            self._node.loop.unwatch(attempt.told_fd)
-            os.close(attempt.told_fd)
-            attempt.told_fd = None
 
     def _say_started(self, attempt: Attempt) -> None:
         self._node.send(protocol.STARTED, {"token": attempt.token, "pid": attempt.pid, "started_boottime": attempt.started})
@@ -129,8 +122,7 @@ class Orders:
     def _fail(self, attempt: Attempt, failure: Failure) -> None:
         """It is no attempt; its child is on its way out."""
         attempt.disarm()
-        self._node.tree.drop(attempt.pid)
-        self._node.tree.helpers.add(attempt.pid)
+        self._node.abandon(attempt)
         self._node.shares.give_back(attempt.cpus)
         del self._node.attempts[attempt.token]
         self._refuse(attempt.order, failure)
@@ -159,7 +151,6 @@ class Orders:
     def _give_up_start(self, attempt: Attempt) -> None:
         """It hangs on the way to its first instruction, which it must not reach now."""
         freezing.kill(self._node.look(attempt))
-        self._stop_listening(attempt)
         self._fail(attempt, Failure(stage="deadline", errno=None, message="its start took until shortly before the end of its lease"))
 
     def _freeze(self, attempt: Attempt) -> None:

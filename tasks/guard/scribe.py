@@ -23,6 +23,8 @@ CLOSE = "close"
 #: It is settled: remove its record.
 UNLINK = "unlink"
 
+_HIRE_AGAIN_S = 1.0
+
 #: These come to the whole process group, or from Slurm to every process of the step: the records must still be written.
 _DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT, signal.SIGPIPE)
 
@@ -38,38 +40,54 @@ class _Errand:
 class Scribe:
     """The guard's side: hands out errands; replaces a child that hangs."""
 
-    def __init__(self, loop: Loop, timeout_s: float, on_child: Callable[[int, bool], None]) -> None:
-        """`on_child(pid, True)` when a child was forked, `on_child(pid, False)` when it is given up."""
+    def __init__(self, loop: Loop, timeout_s: float, on_child: Callable[[int], None]) -> None:
+        """`on_child(pid)` when a child was forked."""
         self._loop = loop
         self._timeout_s = timeout_s
         self._on_child = on_child
         self._errands: dict[int, _Errand] = {}
         self._next = 0
         self.pid = 0
-        self._channel: Channel | None = self._fork()
+        self._channel: Channel | None = None
+        self._hire()
 
-    def _fork(self) -> Channel:
+    def _hire(self) -> None:
+        """A new child, with all errands that are open."""
         ours, theirs = socket.socketpair()
-        self.pid = child.fork(lambda: _serve(theirs), keep=[theirs.fileno()], dies_with_guard=False)
-        theirs.close()
-        self._on_child(self.pid, True)
-        return Channel(self._loop, ours, self._answered, self._gone)
+        try:
+            self.pid = child.fork(lambda: _serve(theirs), keep=[theirs.fileno()], dies_with_guard=False)
+        except OSError as error:  # No room for a process now: tried again with the next errand, and in a second.
+            log.error("scribe.cannot_fork error=%s", error)
+            ours.close()
+            self._loop.after(_HIRE_AGAIN_S, self._hire_if_needed)
+            return
+        finally:
+            theirs.close()
+        self._on_child(self.pid)
+        self._channel = Channel(self._loop, ours, self._answered, self._gone)
+        for errand in self._errands.values():
+            self._channel.send(errand.kind, errand.values)
 
-    def close(self, values: Message, on_done: Callable[[bool], None]) -> None:
+    def _hire_if_needed(self) -> None:
+        if self._channel is None and self._errands:
+            self._hire()
+
+    def close(self, values: Message, on_done: Callable[[bool], None], *, timeout_s: float) -> None:
         """`on_done(recorded)` when the record is on disk, could not be written, or has taken too long."""
-        self._send(CLOSE, values, on_done)
+        self._send(CLOSE, values, on_done, timeout_s)
 
     def unlink(self, record: str) -> None:
-        self._send(UNLINK, {"record": record}, _no_matter)
+        self._send(UNLINK, {"record": record}, _no_matter, self._timeout_s)
 
-    def _send(self, kind: str, values: Message, on_done: Callable[[bool], None]) -> None:
+    def _send(self, kind: str, values: Message, on_done: Callable[[bool], None], timeout_s: float) -> None:
         self._next += 1
         number = self._next
-        patience = self._loop.after(self._timeout_s, lambda: self._too_long(number))
+        patience = self._loop.after(timeout_s, lambda: self._too_long(number))
         self._errands[number] = _Errand(kind=kind, values={**values, "number": number}, on_done=on_done, patience=patience)
         if self._channel is None:
-            self._channel = self._fork()
-        self._channel.send(kind, self._errands[number].values)
+            self._hire()
+        else:
+            self._channel.send(kind, self._errands[number].values)
 
     @property
     def is_idle(self) -> bool:
@@ -96,15 +114,13 @@ class Scribe:
 
     def _replace(self, failed: int | None) -> None:
         """End the child (if it is blocked in the kernel, as soon as that lets it go); a new one gets its errands but the failed one."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self._on_child(self.pid, False)
+        if self._channel is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self.dismiss()
         errand = self._errands.pop(failed) if failed is not None else None
         if self._errands:
-            self._channel = self._fork()
-            for waiting in self._errands.values():
-                self._channel.send(waiting.kind, waiting.values)
+            self._hire()
         if errand is not None:
             errand.patience.cancel()
             errand.on_done(False)

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 #: Waits before the first, second … start in a row of short lives.
 BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+_KILL_WAIT_S = 5.0
 #: A worker that lived this long has shown that it can.
 _GOOD_LIFE_S = 60.0
 
@@ -30,11 +31,19 @@ def back_off_s(short_lives: int) -> float:
 class WorkerProcess:
     """One worker at a time; only the newest one's orders are heard."""
 
-    def __init__(self, loop: Loop, settings: GuardSettings, environ: dict[str, str], on_message: Callable[[str, Message], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        settings: GuardSettings,
+        environ: dict[str, str],
+        on_message: Callable[[str, Message], None],
+        on_end: Callable[[], None],
+    ) -> None:
         self._loop = loop
         self._settings = settings
         self._environ = environ
         self._on_message = on_message
+        self._on_end = on_end
         self._channel: Channel | None = None
         self._watch: Timer | None = None
         self._greeted = False
@@ -46,16 +55,24 @@ class WorkerProcess:
         #: It has said that it leaves for good.
         self.has_said_goodbye = False
 
-    def start(self) -> None:
+    def start(self) -> int:
+        """Its pid; raises OSError if there is no room for a process."""
         ours, theirs = socket.socketpair()
         argv = [*self._settings.worker_argv, "--guard-fd", str(theirs.fileno())]
-        self.pid = child.fork(lambda: _become(argv, self._environ, theirs.fileno()), keep=[theirs.fileno()], dies_with_guard=False)
-        theirs.close()
+        try:
+            pid = child.fork(lambda: _become(argv, self._environ, theirs.fileno()), keep=[theirs.fileno()], dies_with_guard=False)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = pid
         self._channel = Channel(self._loop, ours, self._heard_from, self._end_of_file)
         self._greeted, self.has_said_goodbye = False, False
         self._born = self._heard = time.monotonic()
         self._watch = self._loop.after(self._settings.hello_timeout_s, self._check_alive)
-        log.info("worker.started pid=%d", self.pid)
+        log.info("worker.started pid=%d", pid)
+        return pid
 
     def send(self, kind: str, values: Message | None = None) -> None:
         """Nothing is sent to a worker that has not said hello: its welcome will tell it all."""
@@ -91,6 +108,12 @@ class WorkerProcess:
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
         self._close()
+        self._watch = self._loop.after(_KILL_WAIT_S, self._stop_waiting)
+
+    def _stop_waiting(self) -> None:
+        """Blocked in the kernel with SIGKILL pending: it will do nothing any more, and the node needs another one."""
+        log.error("worker.blocked_in_kernel pid=%s", self.pid)
+        self._ended()
 
     def _end_of_file(self) -> None:
         # It closes its end when it exits; one that closed it and lives on can be told nothing, and ends.
@@ -109,11 +132,15 @@ class WorkerProcess:
         """It has ended. What it said last still counts."""
         if self._channel is not None:
             self._channel.drain()
+        log.warning("worker.ended pid=%s status=%d", self.pid, os.waitstatus_to_exitcode(status))
+        self._ended()
+
+    def _ended(self) -> None:
         self._close()
         lived_s = time.monotonic() - self._born
         self.short_lives = 0 if lived_s >= _GOOD_LIFE_S else self.short_lives + 1
-        log.warning("worker.ended pid=%s status=%d lived_s=%.1f", self.pid, os.waitstatus_to_exitcode(status), lived_s)
         self.pid = None
+        self._on_end()
 
 
 def _become(argv: list[str], environ: dict[str, str], guard_fd: int) -> None:

@@ -193,6 +193,8 @@ class Model:
             return {"settled"}, job.state
         if job.token != token and not (job.last_token == token and job.state == "queued"):
             return ({"settled", "stranger"} if token in job.ended_tokens else {"stranger"}), job.state
+        # Settled late: it was not lost after all.
+        job.losses -= job.token != token
         if outcome.elapsed_s is not None:
             job.start()
         job.note_ending(outcome.verdict)

@@ -1,4 +1,4 @@
-"""What becomes of a claim that is handed back, lost or taken back; beats; the server's own troubles: one fact each (LEASES rules 2-8, 19)."""
+"""What becomes of a claim that is handed back, lost or taken back; beats; a server in trouble: one fact each (LEASES rules 2-8, 19)."""
 
 from typing import Any
 

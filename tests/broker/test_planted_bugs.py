@@ -60,6 +60,7 @@ BUGS = (
         right="(v[3] == token and state == 'queued')",
         wrong="(redis.call('HEXISTS', 'job:' .. id, 'attempt') == 1)",
     ),
+    Bug(name="a_loss_stays_although_it_was_settled_late", verb="settle", right="if v[2] ~= token then redis", wrong="if false then redis"),
     Bug(
         name="a_ticket_in_the_wrong_lane",
         verb="relane",

@@ -25,15 +25,18 @@ def test_jobfiles_outlive_their_worker_and_are_settled_by_the_next_one(machine, 
 
 
 def test_what_ends_while_there_is_no_worker_is_settled_by_the_next_one(machine, wait_until):
-    machine.write_ticking("A", 1.0, after="exit 3")
+    go = machine.root / "go"
+    machine.write_ticking("A", 0, before=f"until [ -e {go} ]; do sleep 0.05; done", after="say end; exit 3")
     machine.enqueue("--retries", "0")
     node = machine.start_node("w2")
     machine.wait_running("A")
     first = node.kill_worker()
-    # The second worker dies before it can say hello, so that the third one, a second later, finds the end and not the run.
     second = wait_until(lambda: node.worker not in (None, first) and node.worker, 10, "the guard to start another worker")
-    node.kill_worker()
-    assert "adopted" not in node.words().split(f"pid={second}")[-1]
+    # It is killed before it can say hello, and the third one comes a second later.
+    assert node.kill_worker() == second
+    go.touch()
+    wait_until(lambda: machine.log.of("A")[0].ended, 0.9, "the jobfile to end while there is no worker")
+    assert node.worker is None
     job = machine.wait_ended()["A"]
     assert (job.state, job.latest.exit_code, job.deliveries, job.latest.number) == (State.FAILED, 3, 1, 1)
     assert len(machine.log.of("A")) == 1

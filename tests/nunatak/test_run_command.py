@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -251,6 +252,18 @@ class Machine:
         out, err = child.communicate(timeout=60)
         return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
+    def wait_for(self, child: "subprocess.Popen[str]", words: str) -> None:
+        """Read what it says until these words; one that does not say them in time is killed."""
+        assert child.stderr is not None
+        timer = threading.Timer(20, child.kill)
+        timer.start()
+        said = ""
+        while words not in said:
+            line = child.stderr.readline()
+            assert line, f"waited for {words!r}, and it said: {said}"
+            said += line
+        timer.cancel()
+
     def blocks(self) -> list[str]:
         return sorted(path.name for path in self.home.blocks_dir.iterdir() if path.is_dir())
 
@@ -325,9 +338,7 @@ def test_a_second_signal_leaves_at_once_and_loses_nothing(machine: Machine, wait
     child = machine.start()
     wait_until(lambda: machine.is_running("A"), 20, "the jobfile to run")
     child.send_signal(signal.SIGINT)
-    assert child.stderr is not None
-    while "interrupted: " not in child.stderr.readline():
-        pass
+    machine.wait_for(child, "interrupted: ")
     child.send_signal(signal.SIGINT)
     child.communicate(timeout=3)
     assert child.returncode == 130
@@ -342,11 +353,7 @@ def test_the_block_of_a_killed_run_is_adopted(machine: Machine, wait_until: Call
     child.kill()
     child.communicate()
     second = machine.start()
-    assert second.stderr is not None
-    said = ""
-    while "which is at work already" not in said:
-        said = second.stderr.readline()
-        assert said, "it ended without adopting"
+    machine.wait_for(second, "which is at work already")
     (machine.folder / "go").touch()
     second.communicate(timeout=30)
     assert second.returncode == 0

@@ -111,7 +111,7 @@ def test_a_real_jobfile_finds_the_block_s_environment_and_nothing_of_ours(tmp_pa
 def test_bound_jobfiles_get_processors_of_their_own(tmp_path: Path) -> None:
     with GuardNode(tmp_path, bind="slot", slots=2) as node:
         worker = node.greeted()
-        text = "grep Cpus_allowed_list /proc/self/status; echo $OMP_NUM_THREADS $NUNATAK_SLOT; touch $0.up; while [ ! -e go ]; do sleep 0.02; done"
+        text = "grep Cpus_allowed_list /proc/self/status; echo $OMP_NUM_THREADS $NUNATAK_SLOT; while [ ! -e go ]; do sleep 0.02; done"
         handles = [node.run(worker, text, name="a.sh"), node.run(worker, text, name="b.sh")]
         for handle in handles:
             handle.wait_started(8)

@@ -83,6 +83,7 @@ def test_a_thaw_that_comes_too_late_wakes_nothing(node: GuardNode, worker: FakeW
     worker.client.thaw(handle.token, boottime() - 0.01)
     wait_until(lambda: worker.has_heard("froze", handle.token, "deadline"))
     assert all_stand_still(handle)
+    assert not worker.has_heard("thawed", handle.token)
 
 
 def test_an_extended_deadline_keeps_it_running_and_wakes_nothing_that_is_frozen(node: GuardNode, worker: FakeWorker) -> None:

@@ -130,6 +130,8 @@ def test_a_silent_worker_is_replaced_and_its_jobfile_goes_on(tmp_path: Path) -> 
         again = node.greeted()
         assert not is_running(worker.pid)
         assert again.client.adopt(handle.token).pid == handle.pid
+        # It takes its closed line for what it is: the guard lives.
+        wait_until(lambda: worker.has_heard("guard gone"))
         assert is_running(handle.pid or 0)
 
 
@@ -139,7 +141,7 @@ def test_workers_that_keep_dying_are_waited_for_longer_and_longer() -> None:
 
 def test_when_the_guard_is_killed_its_worker_ends_every_process_and_itself(tmp_path: Path) -> None:
     with GuardNode(tmp_path) as plain:
-        order = plain.order("setsid sleep 777 &\n(env -i setsid sleep 777 &)\ntouch up\nsleep 777", deadline=boottime() + 60)
+        order = plain.order("setsid sleep 777 &\n(setsid sleep 777 &)\nenv -i sleep 777 &\ntouch up\nsleep 777", deadline=boottime() + 60)
         text = json.dumps(order.to_message())
     with GuardNode(tmp_path, worker_argv=[sys.executable, "-I", "-c", REAL_WORKER, text]) as node:
         wait_until((node.jobs / "up").exists)

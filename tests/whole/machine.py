@@ -170,6 +170,11 @@ class Machine:
     def states(self) -> dict[str, State]:
         return {name: job.state for name, job in self.jobs().items()}
 
+    def jobs_of_a_stopped_broker(self) -> dict[str, Job]:
+        """`jobs`, after `nunatak run` has taken its broker away with it."""
+        assert self.call("broker", "start").code == 0
+        return self.jobs()
+
     def wait_ended(self, timeout_s: float = 40.0) -> dict[str, Job]:
         """All jobfiles, once none waits or runs."""
 
@@ -205,6 +210,20 @@ class Machine:
             if words and ours in _environ(pid) and not any(word in words for word in _BROKER) and "nunatak.main" not in words:
                 found.append(pid)
         return found
+
+    def guard_lives(self) -> bool:
+        """Whether the node that was started last has its guard."""
+        return bool(self._nodes) and self._nodes[-1].process.poll() is None
+
+    def kill_guards(self) -> None:
+        """Of blocks that `nunatak run` has started."""
+        for pid in self.guards():
+            os.kill(pid, signal.SIGKILL)
+
+    def guards(self) -> list[int]:
+        """Guards have children of their own command line; those are not meant."""
+        guards = [pid for pid in self.pids() if " -m tasks.guard {" in cmdline(pid)]
+        return [pid for pid in guards if parent(pid) not in guards]
 
     def assert_nothing_left(self) -> None:
         """The blocks leave, and nothing of them or of their jobfiles lives on."""
@@ -253,6 +272,11 @@ def cmdline(pid: int) -> str:
 
 def children(pid: int) -> list[int]:
     return [int(word) for word in _read(pid, f"task/{pid}/children").split()]
+
+
+def parent(pid: int) -> int:
+    stat = _read(pid, "stat")
+    return int(stat[stat.rindex(b")") + 2 :].split()[1]) if stat else 0
 
 
 def descendants(pid: int) -> list[int]:
