@@ -14,64 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker.claim import Claim
-from broker.lease import Held, Outcome, Phase, Room, new_token
-
-
-@dataclass(frozen=True, kw_only=True)
-class HandBack:
-    """The end of a claim whose jobfile has not ended: it waits again."""
-
-    #: True if somebody asked for it (deadline, drain, user); False counts as a loss (LEASES rule 19).
-    free: bool
-    reason: str
-    #: Seconds it had run; None if it was never started.
-    elapsed_s: float | None = None
-
-
-Conclusion = Outcome | HandBack
-
-
-@dataclass(kw_only=True)
-class Holding:
-    """One claim and its standing; changed under the lock of Holdings only."""
-
-    claim: Claim
-    #: CLOCK_BOOTTIME at which its processes must stand still unless the broker was heard of again (LEASES rule 10).
-    deadline: float
-    #: CLOCK_BOOTTIME of its start, None until then.
-    started: float | None = None
-    #: How it ended here; the renewer takes it to the broker.
-    conclusion: Conclusion | None = None
-    #: The broker has the conclusion, or refused it for good.
-    settled: bool = False
-    #: Celery has acknowledged the message.
-    acknowledged: bool = False
-    #: The task body was told to end it.
-    cancelled: bool = False
-
-
-def boottime() -> float:
-    """The clock of all deadlines: it counts suspended time too and nobody can set it."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeLimits:
-    """What one node may hold."""
-
-    #: Jobfiles at a time.
-    slots: int
-    #: When the block ends, Unix seconds; None: it does not.
-    deadline_unix: float | None = None
-    #: Numbers of the campaigns it may claim from; empty: all.
-    campaigns: tuple[str, ...] = ()
-
-
-#: An acknowledgement without a conclusion is Celery's word alone: revoked, Flower's button, an unknown task (LEASES rule 17).
-NO_OUTCOME = Outcome(verdict="cancelled", reason="acknowledged without an outcome: revoked, or not a task of ours")
-
-#: Never sent: the broker has told us so itself.
-LOST = HandBack(free=False, reason="its lease was lost")
+from broker.holding import LOST, NO_OUTCOME, Conclusion, HandBack, Holding, NodeLimits, boottime
+from broker.lease import Held, Phase, Room, new_token
 
 
 @dataclass
@@ -87,6 +31,8 @@ class Holdings:
     _draining: bool = False
     _not_before: float = 0.0
     _busy_until: float = field(default_factory=time.monotonic)
+    #: When Celery's event loop last asked whether it may claim, which it does at each turn.
+    last_turn: float = field(default_factory=time.monotonic)
     #: Claims of an earlier worker of this node, to be delivered before anything is claimed (LEASES rule 16).
     adopted: deque[Claim] = field(default_factory=deque)
 
@@ -114,6 +60,7 @@ class Holdings:
 
     def may_claim(self) -> bool:
         """Whether to ask for another jobfile now."""
+        self.last_turn = time.monotonic()
         if self.adopted:
             return True
         with self._lock:
@@ -127,14 +74,14 @@ class Holdings:
     def add(self, claim: Claim, sent: float) -> None:
         """A claim was answered; `sent` is the CLOCK_BOOTTIME at which it was asked."""
         with self._lock:
-            self._held[claim.token] = Holding(claim=claim, deadline=sent + claim.safe_s)
+            self._held[claim.token] = Holding(claim=claim, deadline=sent + claim.safe_s, since=boottime())
             self._token = new_token()
         self.on_change()
 
     def adopt(self, claim: Claim, started: float | None) -> None:
         """A claim that an earlier worker of this node left behind; its deadline is the guard's until the next renewal."""
         with self._lock:
-            self._held[claim.token] = Holding(claim=claim, deadline=boottime(), started=started)
+            self._held[claim.token] = Holding(claim=claim, deadline=boottime(), since=boottime(), started=started)
             self.adopted.append(claim)
         self.on_change()
 
@@ -149,9 +96,20 @@ class Holdings:
 
     # -- the task body --------------------------------------------------------------------------------------------------------------
 
-    def claim(self, token: str) -> Claim:
+    def begin(self, token: str) -> Claim:
+        """The task body has the claim in its hands now."""
         with self._lock:
+            self._held[token].begun = True
             return self._held[token].claim
+
+    def give_back_strays(self, after_s: float) -> list[str]:
+        """Hand back what Celery was given and has not begun for so long: it runs nowhere (LEASES rule 17). Returns their names."""
+        oldest = boottime() - after_s
+        with self._lock:
+            strays = [h.claim for h in self._occupying() if not h.begun and h.started is None and h.since < oldest]
+        for claim in strays:
+            self.conclude(claim.token, HandBack(free=True, reason="handed back: the worker has lost sight of it"))
+        return [claim.path for claim in strays]
 
     def started(self, token: str, at: float) -> None:
         with self._lock:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.errors import Unreachable
-from broker.holdings import HandBack, Holding, Holdings, boottime
+from broker.holding import HandBack, Holding, boottime
+from broker.holdings import Holdings
 from broker.lease import Held, Holder, Leases, Renewal, Word
 
 log = logging.getLogger(__name__)
@@ -121,11 +122,14 @@ class Renewer:
             leases = self._leases = self._leases or self.connect()
             for holding in self.holdings.to_settle():
                 self._settle(leases, holding)
+                self._note_contact()
             if time.monotonic() >= self._renew_at:
                 self._renew(leases)
+                self._note_contact()
         except Unreachable as error:
             self._note_failure(error)
-            return
+
+    def _note_contact(self) -> None:
         if self._failures:
             log.info("renewer.contact after_failures=%d", self._failures)
         self._failures, self._retry_at = 0, 0.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.heartbeat import BadHeartbeat, read_heartbeat
-from broker.holdings import boottime
+from broker.holding import boottime
 from broker.home import Home
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,8 @@ from broker import keys
 from broker.claim import Claim, parse_claim, text
 from broker.client import answering_endpoint
 from broker.errors import Unreachable
-from broker.holdings import Holdings, boottime
+from broker.holding import boottime
+from broker.holdings import Holdings
 from broker.home import Home
 from broker.lease import Holder, claim_arguments
 from broker.message import celery_message

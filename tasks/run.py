@@ -13,7 +13,8 @@ from pathlib import Path
 from celery.exceptions import Ignore, Reject, Retry
 
 from broker.claim import Claim
-from broker.holdings import Conclusion, HandBack, Holdings, boottime
+from broker.holding import Conclusion, HandBack, boottime
+from broker.holdings import Holdings
 from broker.home import Home
 from broker.lease import DEFAULT_RETRIES, Outcome
 from tasks import guard_client
@@ -74,7 +75,7 @@ class Runner:
 
     def run(self, token: str) -> str:
         """The Celery task's body: run what was claimed under `token`; returns 'done' or raises Celery's word for another end."""
-        claim = self._holdings.claim(token)
+        claim = self._holdings.begin(token)
         try:
             ending, conclusion = self._conclude(claim)
         except Exception as error:

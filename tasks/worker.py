@@ -17,7 +17,8 @@ from celery.worker import state as celery_state
 
 from broker.claim import Claim
 from broker.client import open_client
-from broker.holdings import Holdings, NodeLimits, boottime
+from broker.holding import NodeLimits, boottime
+from broker.holdings import Holdings
 from broker.home import Home
 from broker.lease import Holder, Leases
 from broker.renewer import Renewer
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 #: How often Flower is told that the worker lives; Celery's 2 s are 2,500 messages a second with 5,000 workers.
 _HEARTBEAT_S = 30
+#: A claim that no task body has begun after this long runs nowhere: it is given back.
+_STRAY_S = 60.0
+#: A Celery loop that has not turned for this long, while the renewer has its answers, will not turn again.
+_HUNG_S = 600.0
 #: How long a leaving worker may take to hand back and settle before it goes all the same; its leases then run out.
 _LEAVE_S = 15.0
 
@@ -176,12 +181,23 @@ class NodeWorker:
 
     def _watch(self) -> None:
         while not self._leaving.wait(timeout=_watch_every_s(self.settings)):
+            for path in self.holdings.give_back_strays(_STRAY_S):
+                log.error("worker.stray jobfile=%s", path)
+            if self._is_hung():
+                log.critical("worker.hung turn_s=%.0f", time.monotonic() - self.holdings.last_turn)
+                # The guard starts the next one, which carries on with what runs.
+                os._exit(1)
             if (why := self._idle_reason()) is not None:
                 self.leave(why)
         self._wait(lambda: not self.holdings.open_claims, _LEAVE_S)
         # Celery looks at this at each turn of its loop, and while it waits for the broker.
         celery_state.should_stop = 0
         self.holdings.wake()
+
+    def _is_hung(self) -> bool:
+        """Without contact the loop may stand still for as long as the broker does."""
+        now = time.monotonic()
+        return now - self.renewer.last_contact < _HUNG_S / 2 and now - self.holdings.last_turn > _HUNG_S
 
     def _idle_reason(self) -> str | None:
         if self.holdings.open_claims:

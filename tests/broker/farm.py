@@ -1,4 +1,4 @@
-"""A small farm for the transport's tests: a real server with beats, Celery workers as processes of their own, and what their tasks wrote."""
+"""A small farm for the transport's tests: a real server with beats, Celery workers as processes, and what their tasks wrote."""
 
 import os
 import signal

@@ -50,7 +50,7 @@ class LeaseMachine(UserRules):
         """The usual way, so that schedules get far: claim and start, renew, settle."""
         mine = [h for h in self.hands if h.holder is holder and not h.ended]
         if then in ("done", "fail") and mine:
-            self._end(mine[0], "done" if then == "done" else "failed", "exit 1", True, True)
+            self._end(mine[-1], "done" if then == "done" else "failed", "exit 1", True, True)
             return
         token = self.next("t")
         if then == "ask again":
@@ -130,10 +130,10 @@ class LeaseMachine(UserRules):
             else:
                 hand.ended = True
 
-    @precondition(lambda self: self.hands)
-    @rule(pick=picks, answer=answers)
-    def take_back(self, pick: int, answer: str) -> None:
-        self._take_back(self.hand(pick), answer)
+    @rule(answer=answers)
+    def take_back_whatever_was_had_lately(self, answer: str) -> None:
+        for hand in self.hands[-3:]:
+            self._take_back(hand, answer)
 
     def _take_back(self, hand: Hand, answer: str) -> None:
         safe_s = self.ask(lambda: (self.leases.take_back(hand.job_id, hand.token),))

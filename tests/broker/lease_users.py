@@ -74,9 +74,10 @@ class UserRules(LeaseWorld):
         assert answer is None or answer.words == words
         assert self.server.dump() == before, "a repeated batch changed something"
 
-    @rule(wanted=st.lists(st.sampled_from(IDS), min_size=1, max_size=2, unique=True))
-    def cancel(self, wanted: list[str]) -> None:
-        self._twice("cancel", wanted)
+    @rule(wanted=st.sampled_from(IDS), all_waiting=st.sampled_from((True, False, False)))
+    def cancel(self, wanted: str, all_waiting: bool) -> None:
+        waiting = [i for i, j in self.model.jobs.items() if j.state == "queued"]
+        self._twice("cancel", waiting if all_waiting and waiting else [wanted])
 
     @rule(wanted=st.sampled_from(IDS), all_bad=st.booleans())
     def retry(self, wanted: str, all_bad: bool) -> None:

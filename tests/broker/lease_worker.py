@@ -35,7 +35,8 @@ def act(log: Path, worker: str, path: str) -> None:
 
 def leased_app(home: str, worker: str, log: Path, slots: int) -> Celery:
     from broker.client import open_client
-    from broker.holdings import Holdings, NodeLimits
+    from broker.holding import NodeLimits
+    from broker.holdings import Holdings
     from broker.home import Home
     from broker.lease import Holder, Leases, Outcome
     from broker.renewer import Renewer
@@ -53,12 +54,13 @@ def leased_app(home: str, worker: str, log: Path, slots: int) -> Celery:
 
     holder = Holder(worker=worker, node=worker, block="b1")
     holdings = Holdings(NodeLimits(slots=slots))
-    said = {"node": worker, "block": "b1", "site": "local", "pid": os.getpid(), "guard_pid": 0, "slots": slots, "frozen": 0, "state": "running"}
-    renewer = Renewer(holdings, holder, Deaf(), lambda: Leases(Scripts(open_client(Home(Path(home))))), lambda: {**said, "running": holdings.running})
+    place = {"node": worker, "block": "b1", "site": "local", "pid": os.getpid(), "guard_pid": 0}
+    said = {**place, "slots": slots, "running": 0, "frozen": 0, "state": "running"}
+    renewer = Renewer(holdings, holder, Deaf(), lambda: Leases(Scripts(open_client(Home(Path(home))))), lambda: said)
     app = make_app(Home(Path(home)), {"holdings": holdings, "holder": holder})
 
     def run(token: str) -> str:
-        act(log, worker, holdings.claim(token).path)
+        act(log, worker, holdings.begin(token).path)
         holdings.conclude(token, Outcome(verdict="done", reason="exit 0", exit_code=0, elapsed_s=0.0))
         return "done"
 
@@ -70,10 +72,16 @@ def leased_app(home: str, worker: str, log: Path, slots: int) -> Celery:
 def stock_app(url: str, worker: str, log: Path) -> Celery:
     app = Celery("stock", broker=url, set_as_current=False)
     app.conf.update(
-        task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=1, task_default_queue="jobfiles", task_ignore_result=True,
-        broker_transport_options={"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}, broker_connection_retry_on_startup=True,
-        worker_cancel_long_running_tasks_on_connection_loss=False, worker_hijack_root_logger=False,
-    )  # fmt: skip
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1},
+        task_acks_late=True,
+        task_default_queue="jobfiles",
+        task_ignore_result=True,
+        task_reject_on_worker_lost=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_hijack_root_logger=False,
+        worker_prefetch_multiplier=1,
+    )
 
     @app.task(name="nunatak.run_jobfile")  # type: ignore[untyped-decorator]
     def run_jobfile(path: str) -> None:
@@ -86,9 +94,8 @@ def main() -> None:
     home, worker, log, slots, *stock = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     app = stock_app(stock[1], worker, Path(log)) if stock else leased_app(home, worker, Path(log), int(slots))
-    options: dict[str, Any] = {"hostname": f"{worker}@test", "pool": "threads", "concurrency": int(slots), "loglevel": "INFO", "quiet": True,
-                               "without_gossip": True, "without_mingle": True, "without_heartbeat": True}  # fmt: skip
-    Worker(app=app, **options).start()
+    quiet: dict[str, Any] = dict.fromkeys(("quiet", "without_gossip", "without_mingle", "without_heartbeat"), True)
+    Worker(app=app, hostname=f"{worker}@test", pool="threads", concurrency=int(slots), loglevel="INFO", **quiet).start()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.heartbeat import BadHeartbeat, Heartbeat, write_heartbeat
-from broker.holdings import boottime
+from broker.holding import boottime
 from broker.home import Home
 from broker.stillness import Look, Stillness, StillnessWatch, look
 

@@ -22,7 +22,7 @@ def test_a_jobfile_that_kills_its_guard_is_quarantined_and_the_others_are_done(m
     wait_until(ended, 60, "all to end")
     jobs = machine.jobs()
     poison = jobs.pop("poison")
-    assert (poison.state, poison.losses) == (State.QUARANTINED, 2)
+    assert (poison.state, poison.losses, poison.latest.number) == (State.QUARANTINED, 2, 2)
     assert poison.latest.reason == "lost 2 times with its node or worker"
     assert [run.ended for run in machine.log.of("poison")] == [False, False]
     machine.assert_all_done_and_none_twice_at_once(jobs)

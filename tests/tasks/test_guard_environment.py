@@ -28,15 +28,15 @@ def test_our_virtual_environment_is_taken_out_of_the_block_s() -> None:
         "VIRTUAL_ENV_PROMPT": "(x)",
         "PATH": f"{VENV}/bin:/usr/bin:/opt/nunatak/venvs/bin",
         "PYTHONHOME": VENV,
-        "PYTHONPATH": f"{VENV}/lib:/home/u/lib",
-        "HOME": "/home/u",
+        "PYTHONPATH": f"{VENV}/lib:/users/u/lib",
+        "HOME": "/users/u",
     }
     found = block_environ(block, settings(venv=VENV))
-    assert found == {"PATH": "/usr/bin:/opt/nunatak/venvs/bin", "PYTHONPATH": "/home/u/lib", "HOME": "/home/u"}
+    assert found == {"PATH": "/usr/bin:/opt/nunatak/venvs/bin", "PYTHONPATH": "/users/u/lib", "HOME": "/users/u"}
 
 
 def test_a_user_s_own_virtual_environment_stays() -> None:
-    block = {"VIRTUAL_ENV": "/home/u/env", "PATH": "/home/u/env/bin:/usr/bin"}
+    block = {"VIRTUAL_ENV": "/users/u/env", "PATH": "/users/u/env/bin:/usr/bin"}
     assert block_environ(block, settings(venv=VENV)) == block
 
 
