@@ -95,7 +95,8 @@ class GuardWatcher:
         self.guard.thaw(token, deadline)
 
     def lost(self, token: str) -> None:
-        self.guard.end(token, EndedFor.LOST.value)
+        # At once: somebody else has started it.
+        self.guard.end(token, EndedFor.LOST.value, grace_s=0.0)
 
     def cancelled(self, token: str) -> None:
         self.guard.end(token, EndedFor.CANCEL.value)

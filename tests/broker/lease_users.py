@@ -28,10 +28,10 @@ class UserRules(LeaseWorld):
         super().__init__(server)
         self.batches: list[tuple[dict[str, Any], tuple[str, ...]]] = []
 
-    @initialize(wanted=entries)
-    def a_campaign_is_enqueued(self, wanted: Wanted) -> None:
+    @initialize()
+    def a_campaign_is_enqueued(self) -> None:
         self.beat()
-        self._enqueue("plain", wanted, again=False, dry_run=False)
+        self._enqueue("plain", [(name, 0, 0, "absent") for name in NAMES], again=False, dry_run=False)
 
     def _campaign(self, name: str) -> str | None:
         answer = self.ask(lambda: self.scripts.campaign(name, CAMPAIGNS[name]))

@@ -27,7 +27,8 @@ NAMES = tuple(f"qsub_{i}.sh" for i in range(5))
 IDS = tuple(job_id(DIRECTORY, name) for name in NAMES)
 #: Drift that the supervisor notices from one beat to the next.
 DRIFT_MS = 2000
-BEAT_MS = 25_000
+#: The first beat after something happened comes soon, the others as late as they may: a schedule of days costs little.
+SOON_MS, LATE_MS = 20_000, 55_000
 
 
 @dataclass
@@ -88,11 +89,11 @@ class LeaseWorld(RuleBasedStateMachine):
         self.model.now += ms
 
     def pass_with_beats(self, ms: int) -> None:
-        self.pinged = None
+        self.pinged, wait_ms = None, SOON_MS
         while ms > 0:
-            self.pass_ms(min(ms, BEAT_MS))
+            self.pass_ms(min(ms, wait_ms))
             self.beat()
-            ms -= BEAT_MS
+            ms, wait_ms = ms - wait_ms, LATE_MS
 
     def ping(self) -> None:
         self.pinged = self.model.now, self.model.now - self.now_ms

@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from lease_machine import LeaseMachine
 from lease_server import LeaseServer
 
-settings.register_profile("lease-quick", max_examples=100, stateful_step_count=50, phases=(Phase.reuse, Phase.generate))
+settings.register_profile("lease-quick", max_examples=160, stateful_step_count=50, phases=(Phase.reuse, Phase.generate))
 settings.register_profile("lease-soak", max_examples=5000, stateful_step_count=120)
 PROFILE = settings.get_profile("lease-soak" if os.environ.get("NUNATAK_SOAK") else "lease-quick")
 
