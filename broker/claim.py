@@ -21,6 +21,8 @@ class Claim:
     attempt: int
     #: How often it was handed out, this time included.
     deliveries: int
+    #: The last claim of it that its holder ended; what that one left behind is being removed.
+    ended_token: str
     #: Failures counted so far.
     failures: int
     #: Jobfiles of its kind to a node; 0: as many as there are slots.
@@ -67,7 +69,9 @@ def parse_claim(reply: Sequence[Any], token: str) -> Claim | None:
         name=record["name"],
         attempt=int(record.get("attempt", 0)) + (0 if "started_at" in record else 1),
         deliveries=int(record.get("deliveries", 0)),
+        ended_token=record.get("settled_token", ""),
         failures=int(record.get("failures", 0)),
-        per_node=int(record["lane"].split(".")[1]),
+        # A suspect gets a node of its own, so that it takes no neighbours with it.
+        per_node=1 if "alone" in record else int(record["lane"].split(".")[1]),
         campaign=pairs(campaign),
     )

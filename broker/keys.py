@@ -6,6 +6,9 @@ key                   type    meaning; who deletes it
 job:<id>              hash    one jobfile's record, from its first enqueue on: what waits, what runs, what ended; `forget`
 lane:<lane>           list    ids that wait, head first. An id is a *ticket*: it counts only while the record says
                               `queued` and names this lane (so cancel and take_back need not search); `claim`
+suspects              zset    id -> since when: waits, one loss from the limit, for a node of its own; `claim`
+returning             zset    id -> until when: waits, was lost with its node, which may come back with it; `claim`
+lost_nodes            zset    node -> when its leases ran out, for a minute; `reap`
 lanes                 zset    the lanes that hold tickets, ranked by priority, then by estimate; `claim` when a lane is empty
 leases                zset    id -> lease end, server ms: exactly the claimed jobfiles; whichever verb ends the claim
 tokens                hash    token -> id of the claim it holds; whichever verb ends the claim

@@ -114,7 +114,7 @@ def parse_job(job_id: str, fields: Mapping[str, str], directory: str, campaign: 
     """A `job:<id>` hash as a value."""
     priority, per_node, *_ = fields["lane"].split(".")
     number = int(fields.get("attempt", 0))
-    if f"attempt:{number}" in fields:
+    if f"attempt:{number}" in fields and fields["state"] == State.RUNNING.value:
         # Archived when it was claimed again: the latest is the one that the present claim has not started yet.
         number += 1
     earlier = sorted(int(f.removeprefix("attempt:")) for f in fields if f.startswith("attempt:"))

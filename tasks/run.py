@@ -232,8 +232,14 @@ class Runner:
     # -- result records -------------------------------------------------------------------------------------------------------------
 
     def _earlier_record(self, claim: Claim) -> Record | None:
-        """What an attempt left behind that ended and could not be settled (LEASES rule 18); there is none before the first."""
-        return read_record(self._records, claim.job_id, claim.attempt - 1) if claim.attempt > 1 else None
+        """What an attempt left behind that ended and could not be settled (LEASES rule 18); there is none before the first.
+
+        The record of a claim that was settled is about to be removed: a retry may be claimed before that is done.
+        """
+        if claim.attempt == 1:
+            return None
+        record = read_record(self._records, claim.job_id, claim.attempt - 1)
+        return None if record is None or record.token == claim.ended_token else record
 
     def _settle_by_record(self, claim: Claim, record: Record) -> tuple[Ending, Conclusion]:
         log.info("run.record_found jobfile=%s attempt=%d", claim.path, record.attempt)

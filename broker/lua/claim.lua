@@ -5,6 +5,9 @@
 --
 -- Returns {'claimed', safe_ms, id, record pairs, campaign pairs}, {'unfit'} if something waits but nothing fits here, {'empty'}, or
 -- {'again'} if the work was cut short. A token that holds a claim gets the same one back.
+--
+-- In this order: suspects, if the node is empty; the lanes; then what was lost with its node a short while ago and may come back with it
+-- (LEASES rule 20), which becomes an ordinary ticket when its time is over.
 local B = beat()
 if not B then return stale() end
 local token, free, slot_share = ARGV[2], tonumber(ARGV[6]) + 1e-9, tonumber(ARGV[7])
@@ -35,10 +38,11 @@ local function quarantine(id, losses)
   event('quarantined', id, 'losses', losses)
 end
 
-local function hold(id)
+local function hold(id, alone)
   archive_attempt(id)
   set_state(id, 'running')
-  redis.call('HDEL', 'job:' .. id, 'last_token')
+  redis.call('HDEL', 'job:' .. id, 'last_token', 'loss_counted', 'alone')
+  if alone then redis.call('HSET', 'job:' .. id, 'alone', 1) end
   redis.call('HSET', 'job:' .. id, 'token', token, 'worker', ARGV[3], 'node', ARGV[4], 'block', ARGV[5], 'claimed_at', int(NOW))
   redis.call('HINCRBY', 'job:' .. id, 'deliveries', 1)
   redis.call('HSET', 'tokens', token, id)
@@ -52,15 +56,30 @@ if held then
   return answer(held)
 end
 
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'returning', '-inf', int(NOW), 'LIMIT', 0, 100)) do
+  redis.call('ZREM', 'returning', id)
+  push_ticket(id, fields(id, 'lane')[1], true)
+end
+
+for _, id in ipairs(redis.call('ZRANGE', 'suspects', 0, 99)) do
+  local v = fields(id, 'lane', 'losses')
+  if fits(v[1]) then
+    if tonumber(v[2]) >= B.max_losses then
+      quarantine(id, v[2])
+    elseif free >= 1 then
+      return hold(id, true)
+    end
+  end
+end
+
 local budget = 1000
 for _, lane in ipairs(redis.call('ZREVRANGE', 'lanes', 0, -1)) do
   if fits(lane) then
     local id = redis.call('LPOP', 'lane:' .. lane)
     while id do
-      local v = fields(id, 'state', 'lane', 'losses')
-      if v[1] == 'queued' and v[2] == lane then
-        if tonumber(v[3] or '0') < B.max_losses then return hold(id) end
-        quarantine(id, v[3])
+      local v = fields(id, 'state', 'lane')
+      if v[1] == 'queued' and v[2] == lane and not redis.call('ZSCORE', 'suspects', id) and not redis.call('ZSCORE', 'returning', id) then
+        return hold(id, false)
       end
       budget = budget - 1
       if budget <= 0 then return {'again'} end
@@ -69,11 +88,19 @@ for _, lane in ipairs(redis.call('ZREVRANGE', 'lanes', 0, -1)) do
     redis.call('ZREM', 'lanes', lane)
   end
 end
+for _, id in ipairs(redis.call('ZRANGE', 'returning', 0, 99)) do
+  if fits(fields(id, 'lane')[1]) then return hold(id, false) end
+end
 for _ = 1, 10 do
   if not redis.call('RPOPLPUSH', 'jobfiles', 'rejected') then break end
   event('rejected', '')
   redis.call('LTRIM', 'rejected', 0, 999)
 end
-if redis.call('ZCARD', 'lanes') > 0 then return {'unfit'} end
+-- What is paused rings when it is resumed: nobody need ask for it meanwhile.
+if redis.call('ZCARD', 'suspects') + redis.call('ZCARD', 'returning') > 0 then return {'unfit'} end
+for _, lane in ipairs(redis.call('ZRANGE', 'lanes', 0, -1)) do
+  local _, _, _, campaign = lane_parts(lane)
+  if not redis.call('HGET', 'campaign:' .. campaign, 'paused') then return {'unfit'} end
+end
 redis.call('DEL', 'bell')
 return {'empty'}

@@ -15,14 +15,18 @@ if ARGV[6] ~= '' then
   mark_started(id, tonumber(ARGV[6]))
   redis.call('HSET', key, 'ended_at', int(NOW), 'ending', 'handed_back', 'reason', ARGV[5], 'elapsed_ms', ARGV[6])
 end
-redis.call('HINCRBY', key, free and 'hand_backs' or 'losses', 1)
-if free then redis.call('HINCRBY', key, 'deliveries', -1) end
+if free then
+  redis.call('HINCRBY', key, 'hand_backs', 1)
+  redis.call('HINCRBY', key, 'deliveries', -1)
+else
+  count_loss(id)
+end
 if v[3] then
   set_state(id, 'cancelled')
   redis.call('HDEL', key, 'cancel')
   redis.call('HSET', key, 'ended_at', int(NOW), 'ending', 'cancelled', 'reason', 'cancelled while it ran')
 else
-  wait(id, true)
+  wait(id, true, B.max_losses)
 end
 event('handed_back', id, 'reason', ARGV[5], 'free', ARGV[4], 'elapsed_ms', ARGV[6])
 return 1

@@ -35,6 +35,12 @@ local function ring(times)
   redis.call('LTRIM', 'bell', -1000, -1)
 end
 
+-- Beside the lanes, what waits may stand in one of two zsets; as soon as it waits there no more it is in neither.
+local function leave_sidings(id)
+  redis.call('ZREM', 'suspects', id)
+  redis.call('ZREM', 'returning', id)
+end
+
 local ENDED = {done = true, failed = true, quarantined = true, cancelled = true}
 
 -- The one place where a state changes: the record, the campaign's counts and the index of bad ends stay together.
@@ -42,6 +48,7 @@ local function set_state(id, to)
   local v = fields(id, 'state', 'campaign')
   local from, campaign = v[1], v[2]
   if from == to then return end
+  if from == 'queued' then leave_sidings(id) end
   if from then redis.call('HINCRBY', 'counts:' .. campaign, from, -1) end
   redis.call('HINCRBY', 'counts:' .. campaign, to, 1)
   if ENDED[from] then redis.call('ZREM', 'ended:' .. from, id) end
@@ -81,10 +88,36 @@ local function lose_claim(id)
   redis.call('HSET', 'job:' .. id, 'last_token', token)
 end
 
-local function wait(id, head)
+-- Into the queue again. One loss from the limit it is a suspect: it waits apart, for a node of its own (see claim), because whatever runs
+-- beside a jobfile that takes its node down is lost with it each time.
+local function wait(id, head, max_losses)
   set_state(id, 'queued')
-  push_ticket(id, fields(id, 'lane')[1], head)
+  leave_sidings(id)
+  local v = fields(id, 'lane', 'losses')
+  if tonumber(v[2] or '0') >= math.max(1, max_losses - 1) then
+    redis.call('ZADD', 'suspects', int(NOW), id)
+  else
+    push_ticket(id, v[1], head)
+  end
   ring(1)
+end
+
+-- A loss counts against the jobfile once for each node of each block (LEASES rule 21): a bad node must not use up its chances alone.
+local function count_loss(id)
+  local v = fields(id, 'node', 'block', 'lost_on')
+  local place = (v[1] or '') .. ' ' .. (v[2] or '') .. ';'
+  if string.find(v[3] or '', place, 1, true) then return end
+  redis.call('HSET', 'job:' .. id, 'lost_on', (v[3] or '') .. place, 'loss_counted', 1)
+  redis.call('HINCRBY', 'job:' .. id, 'losses', 1)
+end
+
+-- It came back after all: what its last reaping counted is taken off again.
+local function forgive_loss(id)
+  if redis.call('HDEL', 'job:' .. id, 'loss_counted') == 0 then return end
+  redis.call('HINCRBY', 'job:' .. id, 'losses', -1)
+  local v = fields(id, 'node', 'block', 'lost_on')
+  local place = (v[1] or '') .. ' ' .. (v[2] or '') .. ';'
+  redis.call('HSET', 'job:' .. id, 'lost_on', string.sub(v[3], 1, #v[3] - #place))
 end
 
 -- A start is counted once, when the broker first hears of it; age_ms is how long it has run by then.

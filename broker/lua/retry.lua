@@ -13,8 +13,8 @@ for i = 2, #ARGV do
   if state == 'queued' then
     word = 'waiting'
   elseif ENDED[state] and state ~= 'done' then
-    wait(id, false)
-    redis.call('HDEL', 'job:' .. id, 'failures', 'losses', 'hand_backs', 'last_token', 'cancel')
+    redis.call('HDEL', 'job:' .. id, 'failures', 'losses', 'lost_on', 'loss_counted', 'hand_backs', 'last_token', 'cancel')
+    wait(id, false, B.max_losses)
     event('retried', id)
     word = 'queued'
   end

@@ -47,7 +47,7 @@ local function finish(to)
   redis.call('HDEL', key, 'cancel')
 end
 
-if v[2] ~= token then redis.call('HINCRBY', 'job:' .. id, 'losses', -1) end -- settled late: it was not lost after all
+if v[2] ~= token then forgive_loss(id) end
 end_claim(id, token)
 if ARGV[8] ~= '' then mark_started(id, tonumber(ARGV[8])) end
 redis.call('HSET', key, 'ended_at', int(NOW), 'reason', reason, 'ending', verdict)
@@ -69,7 +69,7 @@ else
   local failures = tonumber(fields(id, 'failures')[1] or '0')
   if ARGV[11] == '1' then failures = redis.call('HINCRBY', key, 'failures', 1) end
   local retries = tonumber(redis.call('HGET', ledger, 'retries') or ARGV[13])
-  if ARGV[12] == '1' and failures <= retries then wait(id, false) else finish('failed') end
+  if ARGV[12] == '1' and failures <= retries then wait(id, false, B.max_losses) else finish('failed') end
   if ARGV[11] == '1' then note_failure(failures) end
   if fields(id, 'state')[1] == 'failed' then note_final_failure() end
 end

@@ -6,7 +6,7 @@
 local B = beat()
 if not B then return stale() end
 local id, token = ARGV[2], ARGV[3]
-local v = fields(id, 'state', 'token', 'last_token', 'losses')
+local v = fields(id, 'state', 'token', 'last_token')
 if v[2] == token then
   redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
   return {1, int(B.safe_ms)}
@@ -15,7 +15,7 @@ if v[1] ~= 'queued' or v[3] ~= token then return {0, 0} end
 set_state(id, 'running')
 redis.call('HDEL', 'job:' .. id, 'last_token', 'ended_at', 'ending', 'reason')
 redis.call('HSET', 'job:' .. id, 'token', token)
-if tonumber(v[4] or '0') > 0 then redis.call('HINCRBY', 'job:' .. id, 'losses', -1) end
+forgive_loss(id)
 redis.call('HSET', 'tokens', token, id)
 redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
 event('taken_back', id)

@@ -28,6 +28,8 @@ def check_places(dump: Dump) -> None:
             assert "cancel" not in fields, f"{job_id} is {fields['state']} and is still to be cancelled"
         if fields["state"] == "queued":
             check_ticket(dump, job_id, fields)
+        else:
+            assert job_id not in {*dump.get("suspects", {}), *dump.get("returning", {})}, f"{job_id} is {fields['state']} and waits aside"
     for state in BAD_ENDS:
         recorded = {i for i, f in jobs.items() if f["state"] == state}
         assert set(dump.get(f"ended:{state}", {})) == recorded, f"ended:{state} {dump.get(f'ended:{state}')}, records {recorded}"
@@ -37,8 +39,11 @@ def check_places(dump: Dump) -> None:
 def check_ticket(dump: Dump, job_id: str, fields: dict[str, str]) -> None:
     """A waiting jobfile can be found by a claim."""
     lane = fields["lane"]
-    assert job_id in dump.get(f"lane:{lane}", []), f"{job_id} waits without a ticket in {lane}"
-    assert lane in dump["lanes"], f"{job_id} waits in {lane}, which no claim looks at"
+    sidings = [name for name in ("suspects", "returning") if job_id in dump.get(name, {})]
+    assert len(sidings) < 2, f"{job_id} waits in {sidings}"
+    if not sidings:
+        assert job_id in dump.get(f"lane:{lane}", []), f"{job_id} waits without a ticket in {lane}"
+        assert lane in dump["lanes"], f"{job_id} waits in {lane}, which no claim looks at"
     assert lane.split(".")[3] == fields["campaign"], f"{job_id} of campaign {fields['campaign']} waits in {lane}"
 
 

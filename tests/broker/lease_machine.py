@@ -73,7 +73,7 @@ class LeaseMachine(UserRules):
         got = None
         if reply is not None:
             got = parse_claim(reply, token)
-            self._follow_claim(token, room, str(reply[0]), None if got is None else got.job_id)
+            self._follow_claim(token, holder, room, str(reply[0]), None if got is None else got.job_id)
         if reply is None or answer == "lost":
             self.unanswered.append((token, holder))
         elif got is not None:
@@ -82,12 +82,13 @@ class LeaseMachine(UserRules):
             assert got.safe_s * 1000 == SAFE_MS
             self.hands.append(Hand(token=token, holder=holder, job_id=got.job_id, attempt=got.attempt, deadline=self.now_ms + SAFE_MS))
 
-    def _follow_claim(self, token: str, room: Room, word: str, got: str | None) -> None:
+    def _follow_claim(self, token: str, holder: Holder, room: Room, word: str, got: str | None) -> None:
         states = self.server.dump()
         quarantined = [i for i, j in self.model.jobs.items() if j.state == "queued" and states[f"job:{i}"]["state"] == "quarantined"]
-        self.model.claimed(token, room, got, quarantined)
+        self.model.claimed(token, holder, room, got, quarantined)
         if word == "empty":
-            assert not any(j.state == "queued" for j in self.model.jobs.values()), "'empty', although something waits"
+            waiting = [j for j in self.model.jobs.values() if j.state == "queued" and not self.model.campaign_of(j).paused]
+            assert not waiting, f"'empty', although {waiting} wait"
             self.model.wakes = 0
 
     @rule()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lease_records import BAD_ENDS, ENDED, FRESH_MS, LEASE_MS, MARGIN_MS, SETTINGS, Campaign, Job
 
-from broker.lease import Outcome, Room
+from broker.lease import Holder, Outcome, Room
 
 
 class Model:
@@ -20,6 +20,8 @@ class Model:
         self.beat_at: int | None = None
         self.run_id = ""
         self.grace_until = 0
+        #: Nodes whose leases ran out within the last minute.
+        self.lost_nodes: dict[str, int] = {}
         #: Wake-ups that idle workers can still count on.
         self.wakes = 0
 
@@ -40,6 +42,7 @@ class Model:
 
     def _wait(self, job: Job) -> None:
         job.state = "queued"
+        job.place = "suspect" if job.is_suspect else "lane"
         self.wakes += 1
 
     # -- users --------------------------------------------------------------------------------------------------------------------
@@ -135,27 +138,42 @@ class Model:
 
         return [i for i, j in self.jobs.items() if fits(j)]
 
-    def claimed(self, token: str, room: Room, got: str | None, quarantined: Sequence[str]) -> None:
+    def claimed(self, token: str, holder: Holder, room: Room, got: str | None, quarantined: Sequence[str]) -> None:
         """Check the server's choice, and follow it."""
         if (held := self.held_by(token)) is not None:
             assert got == held, f"the token holds {held}, and got {got}"
             self.jobs[held].lease_end = self.now + LEASE_MS
             return
+        for job in self.jobs.values():
+            if job.place == "returning" and job.until <= self.now:
+                job.place = "lane"
         fitting = self.fitting(room)
         lost_too_often = {i for i in fitting if self.jobs[i].losses >= SETTINGS.max_losses}
         good = [i for i in fitting if i not in lost_too_often]
         assert set(quarantined) <= lost_too_often, f"quarantined {quarantined}, lost too often are {lost_too_often}"
         for i in quarantined:
             self.jobs[i].state = "quarantined"
+        choice = self._choice(good, room)
         if got is None:
-            assert not good, f"nothing was given out, but {good} fit"
-            assert set(quarantined) == lost_too_often, "an empty claim must have looked at everything"
-            return
-        assert got in good, f"{got} was given out, only {good} fit"
-        assert self.jobs[got].rank == max(self.jobs[i].rank for i in good), f"{got} is not the first in rank of {good}"
-        job = self.jobs[got]
-        job.state, job.token, job.last_token = "running", token, None
-        job.started, job.lease_end, job.deliveries = False, self.now + LEASE_MS, job.deliveries + 1
+            assert not choice, f"nothing was given out, but {choice} fit"
+        else:
+            assert got in choice, f"{got} was given out, and the choice was {choice} of {good}"
+        if got is None or self.jobs[got].place != "suspect":
+            assert set(quarantined) == lost_too_often, "it must have looked at all suspects"
+        if got is not None:
+            job = self.jobs[got]
+            job.state, job.token, job.last_token, job.holder, job.loss_counted = "running", token, None, holder, False
+            job.started, job.lease_end, job.deliveries = False, self.now + LEASE_MS, job.deliveries + 1
+
+    def _choice(self, good: Sequence[str], room: Room) -> list[str]:
+        """What a claim may give out: suspects to an empty node, then the first in rank, then what may still come back with its node."""
+        places = {place: [i for i in good if self.jobs[i].place == place] for place in ("suspect", "lane", "returning")}
+        if places["suspect"] and room.free_share >= 1:
+            return places["suspect"]
+        if places["lane"]:
+            best = max(self.jobs[i].rank for i in places["lane"])
+            return [i for i in places["lane"] if self.jobs[i].rank == best]
+        return places["returning"]
 
     def renew(self, job_id: str, token: str, running: bool) -> set[str]:
         """The words that may be answered."""
@@ -165,7 +183,7 @@ class Model:
         if job.token == token:
             job.lease_end = self.now + LEASE_MS
             if running:
-                job.start()
+                job.start(self.now)
             return {"cancel" if job.cancel else "renewed"}
         if job.ended_token == token:
             return {"settled"}
@@ -180,7 +198,7 @@ class Model:
         job.lease_end = self.now + LEASE_MS
         if job.token != token:
             job.state, job.token, job.last_token = "running", token, None
-            job.losses = max(0, job.losses - 1)
+            job.forgive_loss()
             job.endings.pop(job.attempt, None)
         return True
 
@@ -194,9 +212,10 @@ class Model:
         if job.token != token and not (job.last_token == token and job.state == "queued"):
             return ({"settled", "stranger"} if token in job.ended_tokens else {"stranger"}), job.state
         # Settled late: it was not lost after all.
-        job.losses -= job.token != token
+        if job.token != token:
+            job.forgive_loss()
         if outcome.elapsed_s is not None:
-            job.start()
+            job.start(self.now - round(outcome.elapsed_s * 1000))
         job.note_ending(outcome.verdict)
         job.end(token)
         if outcome.verdict in ("done", "skipped"):
@@ -231,11 +250,12 @@ class Model:
         if job.token != token:
             return {True} if job.ended_token == token else {True, False} if token in job.ended_tokens else {False}
         if started:
-            job.start()
+            job.start(self.now)
             job.note_ending("handed_back")
         job.end(token)
         job.deliveries -= free
-        job.losses += not free
+        if not free:
+            job.count_loss()
         if job.cancel:
             job.note_ending("cancelled")
             self._finish(job, "cancelled")
@@ -250,13 +270,24 @@ class Model:
 
     def reap(self) -> list[str]:
         overdue = self.overdue()
+        if self.now >= self.grace_until:
+            self.lost_nodes = {n: at for n, at in self.lost_nodes.items() if at >= self.now - 60_000}
+        self.lost_nodes |= {str(self.jobs[i].holder): self.now for i in overdue}
         for job in (self.jobs[i] for i in overdue):
-            job.start()
-            job.note_ending("lost")
-            job.losses += 1
-            job.token, job.last_token = None, job.token
-            if job.cancel:
-                self._finish(job, "cancelled")
-            else:
-                self._wait(job)
+            self._lose(job, together=len(self.lost_nodes) >= 2)
         return overdue
+
+    def _lose(self, job: Job, *, together: bool) -> None:
+        ran_ms = self.now - job.started_at if job.started else 0
+        job.start(self.now)
+        job.note_ending("lost")
+        job.loss_counted = False
+        if not together:
+            job.count_loss()
+        job.token, job.last_token = None, job.token
+        if job.cancel:
+            self._finish(job, "cancelled")
+            return
+        self._wait(job)
+        if ran_ms > 0 and not job.is_suspect:
+            job.place, job.until = "returning", self.now + min(3_600_000, ran_ms / 4)

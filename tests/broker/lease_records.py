@@ -32,8 +32,16 @@ class Job:
     losses: int = 0
     deliveries: int = 0
     attempt: int = 0
-    #: Whether the present claim's start is known, and how each attempt ended.
+    #: Where it waits: 'lane', 'suspect' (for an empty node) or 'returning' (until `until`, if anything else fits).
+    place: str = "lane"
+    until: float = 0
+    #: Who holds it, or held it last; where its losses were counted, and whether its last reaping was.
+    holder: Holder | None = None
+    lost_on: list[Holder] = field(default_factory=list)
+    loss_counted: bool = False
+    #: Whether the present claim's start is known and since when, and how each attempt ended.
     started: bool = False
+    started_at: int = 0
     endings: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -52,9 +60,27 @@ class Job:
     def rank(self) -> tuple[int, int]:
         return self.priority, self.estimate_s
 
-    def start(self) -> None:
+    def start(self, at: int) -> None:
         if not self.started:
-            self.started, self.attempt = True, self.attempt + 1
+            self.started, self.attempt, self.started_at = True, self.attempt + 1, at
+
+    def count_loss(self) -> None:
+        """Once for each node of each block."""
+        assert self.holder is not None
+        if self.holder not in self.lost_on:
+            self.lost_on.append(self.holder)
+            self.losses += 1
+            self.loss_counted = True
+
+    def forgive_loss(self) -> None:
+        if self.loss_counted:
+            self.losses -= 1
+            self.lost_on.pop()
+            self.loss_counted = False
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.losses >= max(1, SETTINGS.max_losses - 1)
 
     def note_ending(self, ending: str) -> None:
         if self.started:
@@ -68,6 +94,7 @@ class Job:
 
     def forgive(self) -> None:
         self.failures = self.losses = 0
+        self.lost_on, self.loss_counted = [], False
         self.last_token = None
 
 

@@ -89,8 +89,8 @@ def test_a_claim_never_exceeds_the_nodes_free_share(bench: Bench, per_node: int,
 
 def test_a_jobfile_lost_too_often_is_set_aside_and_the_next_one_is_given_out(bench: Bench) -> None:
     bench.enqueue("poison.sh", "good.sh")
-    for _ in range(SETTINGS.max_losses):
-        assert bench.claim().name == "poison.sh"
+    for i in range(SETTINGS.max_losses):
+        assert bench.claim(f"w{i}").name == "poison.sh"
         bench.lose()
     assert bench.claim().name == "good.sh"
     assert bench.state("poison.sh") == "quarantined"

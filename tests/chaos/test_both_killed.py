@@ -3,7 +3,7 @@
 import os
 import signal
 
-from whole.machine import cmdline, is_alive
+from whole.proc import cmdline, is_alive
 
 from broker.records import State
 

@@ -2,7 +2,7 @@
 
 import time
 
-from whole.machine import cmdline
+from whole.proc import cmdline
 
 from broker.records import State
 
@@ -52,7 +52,7 @@ def test_a_run_goes_on_by_itself_when_its_guard_is_killed(machine, wait_until):
     child = machine.start()
     wait_until(lambda: len(machine.log.runs()) == 2, 30, "both to run")
     machine.kill_guards()
-    out, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=60)
     assert child.returncode == 0, err
     assert " died: " in err
     jobs = machine.jobs_of_a_stopped_broker()

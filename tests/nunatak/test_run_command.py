@@ -1,12 +1,8 @@
 """`nunatak run`: its decisions, its words, and whole runs of real jobfiles."""
 
-import contextlib
 import io
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 import pytest
 from filled_queue import Command, Queue, call
 from rich.console import Console
+from whole.machine import Machine, machine_in
 
 from broker.home import Home
 from broker.records import BlockSeen, Campaign, State
@@ -227,75 +224,10 @@ def test_what_must_be_begun_before_anybody_leaves_is_not_cut_short():
 # -- whole runs -------------------------------------------------------------------------------------------------------------------------
 
 
-class Machine:
-    """A home and a directory of jobfiles, and `nunatak run` as a process of its own."""
-
-    def __init__(self, home: Home, folder: Path) -> None:
-        self.home = home
-        self.folder = folder / "jobfiles"
-        self.folder.mkdir()
-        self.environ = {**os.environ, "NUNATAK_HOME": str(home.root), "NUNATAK_WORKER_LOG_DIR": str(folder / "logs"), "COLUMNS": "80"}
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / f"qsub_{name}.sh").write_text(f"#!/bin/bash\n{text}\n")
-
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-I", "-c", "from nunatak.main import main; main()", "run", str(self.folder), "--slots", "2", *words]
-        return subprocess.Popen(
-            command, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            # A session of its own, as a terminal has: signals go where the test sends them.
-            start_new_session=True,
-        )  # fmt: skip
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        child = self.start(*words)
-        out, err = child.communicate(timeout=60)
-        return subprocess.CompletedProcess(child.args, child.returncode, out, err)
-
-    def wait_for(self, child: "subprocess.Popen[str]", words: str) -> None:
-        """Read what it says until these words; one that does not say them in time is killed."""
-        assert child.stderr is not None
-        timer = threading.Timer(20, child.kill)
-        timer.start()
-        said = ""
-        while words not in said:
-            line = child.stderr.readline()
-            assert line, f"waited for {words!r}, and it said: {said}"
-            said += line
-        timer.cancel()
-
-    def blocks(self) -> list[str]:
-        return sorted(path.name for path in self.home.blocks_dir.iterdir() if path.is_dir())
-
-    def is_running(self, name: str) -> bool:
-        return (self.folder / f"qsub_{name}.sh.out").exists()
-
-    def processes(self) -> list[str]:
-        """What of this home's blocks, or of its jobfiles, still runs."""
-        return [words for _, words in self._found()]
-
-    def _found(self) -> Iterator[tuple[int, str]]:
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-            except OSError:
-                continue
-            if str(self.folder) in words or (str(self.home.root) in words and ("tasks.guard" in words or "tasks.worker" in words)):
-                yield int(entry.name), words
-
-    def end(self) -> None:
-        """What a failed test has left: each guard ends its jobfiles and its worker."""
-        for pid, words in self._found():
-            if "-m tasks.guard " in words:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-
-
 @pytest.fixture
-def machine(home: Home, tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(home, tmp_path)
-    yield machine
-    machine.end()
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with machine_in(tmp_path) as made:
+        yield made
 
 
 def test_a_directory_runs_to_its_end_and_the_next_run_starts_no_block(machine: Machine):

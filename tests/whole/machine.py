@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import servers
+from whole.proc import children, cmdline, environ, kill, parent
 from whole.run_log import RunLog
 
 from broker.client import open_client
+from broker.errors import Unreachable
 from broker.home import Home
 from broker.ledger import Ledger
 from broker.records import Job, State
@@ -23,7 +26,8 @@ from nunatak.block_file import BlockFile, write_block_file
 PROGRAM = (sys.executable, "-I", "-c", "from nunatak.main import main; main()")
 #: Seconds in place of minutes: (lease, margin, renewal, beat, freshness, reaping).
 QUICK_LEASE = {"LEASE_S": "4", "MARGIN_S": "1", "RENEW_EVERY_S": "0.5", "BEAT_EVERY_S": "0.5", "BEAT_FRESH_S": "3", "REAP_EVERY_S": "0.3"}
-_BROKER = ("broker.supervisor", "server.conf")
+#: In the command lines of the broker's processes, and of the commands that the test itself waits for.
+_OTHERS = ("broker.supervisor", "server.conf", "nunatak.main")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ class Machine:
         self.log = RunLog(folder)
         self.environ = {**os.environ, "NUNATAK_HOME": str(home.root), "NUNATAK_WORKER_LOG_DIR": str(self.logs), "COLUMNS": "80"}
         self._nodes: list[Node] = []
+        self._children: list[subprocess.Popen[str]] = []
         self._client: Any = None
 
     def quicken(self, **settings: str) -> None:
@@ -119,11 +124,13 @@ class Machine:
     # -- the program ----------------------------------------------------------------------------------------------------------------
 
     def popen(self, *words: str, program: Sequence[str] = PROGRAM, **options: Any) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [*program, *words], env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             # A session of its own, as a terminal has: signals go where the test sends them.
             start_new_session=True, **options,
         )  # fmt: skip
+        self._children.append(child)
+        return child
 
     def start(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
         """`nunatak run` on the jobfiles, in the background."""
@@ -155,6 +162,18 @@ class Machine:
         self._nodes.append(node)
         return node
 
+    def wait_for(self, child: "subprocess.Popen[str]", words: str) -> None:
+        """Read what it says until these words; one that does not say them in time is killed."""
+        assert child.stderr is not None
+        timer = threading.Timer(20, child.kill)
+        timer.start()
+        said = ""
+        while words not in said:
+            line = child.stderr.readline()
+            assert line, f"waited for {words!r}, and it said: {said}"
+            said += line
+        timer.cancel()
+
     # -- what became of it ----------------------------------------------------------------------------------------------------------
 
     def ledger(self) -> Ledger:
@@ -176,10 +195,13 @@ class Machine:
         return self.jobs()
 
     def wait_ended(self, timeout_s: float = 40.0) -> dict[str, Job]:
-        """All jobfiles, once none waits or runs."""
+        """All jobfiles, once none waits or runs; a broker that is away is waited for."""
 
         def ended() -> Any:
-            jobs = self.jobs()
+            try:
+                jobs = self.jobs()
+            except Unreachable:
+                return None
             return jobs if not {job.state for job in jobs.values()} & {State.QUEUED, State.RUNNING} else None
 
         jobs: dict[str, Job] = servers.wait_until(ended, timeout_s, f"all jobfiles to end; {self.log.path}, {self.logs}")
@@ -202,12 +224,14 @@ class Machine:
         return [f"{pid} {cmdline(pid)}" for pid in self.pids()]
 
     def pids(self) -> list[int]:
-        """Of blocks, jobfiles and whatever these have started; not of the broker, nor of commands that the test itself is waiting for."""
+        """Of guards, workers, jobfiles and whatever these have started: all of them have the home in their environment."""
         ours = f"NUNATAK_HOME={self.home.root}".encode()
+        # Parsl's shell around a block's script ends a moment after it.
+        others = (*_OTHERS, str(self.home.blocks_dir))
         found = []
         for pid in (int(entry.name) for entry in Path("/proc").glob("[0-9]*")):
             words = cmdline(pid)
-            if words and ours in _environ(pid) and not any(word in words for word in _BROKER) and "nunatak.main" not in words:
+            if words and ours in environ(pid) and not any(word in words for word in others):
                 found.append(pid)
         return found
 
@@ -241,14 +265,15 @@ class Machine:
 
     def close(self) -> None:
         """The end, whatever state it is in."""
-        for node in self._nodes:
-            if node.process.poll() is None:
-                node.process.kill()
-            node.process.communicate()
+        for child in self._children:
+            if child.poll() is None:
+                # A command that lived on would make the home anew.
+                child.kill()
+                child.communicate()
         if self._client is not None:
             self._client.close()
         for pid in self.pids():
-            _kill(pid)
+            kill(pid)
 
 
 @contextmanager
@@ -262,50 +287,6 @@ def machine_in(folder: Path) -> Iterator[Machine]:
             machine.close()
 
 
-# -- processes --------------------------------------------------------------------------------------------------------------------------
-
-
-def cmdline(pid: int) -> str:
-    """Empty if there is no such process, or it has ended."""
-    return _read(pid, "cmdline").decode(errors="replace").replace("\0", " ").strip()
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in _read(pid, f"task/{pid}/children").split()]
-
-
-def parent(pid: int) -> int:
-    stat = _read(pid, "stat")
-    return int(stat[stat.rindex(b")") + 2 :].split()[1]) if stat else 0
-
-
-def descendants(pid: int) -> list[int]:
-    """Everything below a process, as it is now."""
-    return [found for child in children(pid) for found in (child, *descendants(child))]
-
-
-def is_alive(pid: int) -> bool:
-    return bool(cmdline(pid))
-
-
 def read_file(path: Path) -> Callable[[], str]:
     """For `wait_until`: the text of a file once it is there."""
     return lambda: path.read_text() if path.exists() else ""
-
-
-def _environ(pid: int) -> list[bytes]:
-    return _read(pid, "environ").split(b"\0")
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:
-        return b""
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

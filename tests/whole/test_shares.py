@@ -16,7 +16,7 @@ def _started(machine) -> str:
     return "".join(run.name for run in machine.log.runs())
 
 
-def test_a_node_is_never_overfilled_whatever_shares_meet_on_it(machine, wait_until):
+def test_a_node_is_never_overfilled_whatever_shares_meet_on_it(machine):
     weights = dict.fromkeys("abcdef", 1 / 2) | dict.fromkeys("XYZ", 1.0) | dict.fromkeys("stuvw", 1 / 4) | {"H": 1.0}
     halves = _write_into(machine, "halves", "abcdef", 0.5)
     wholes = _write_into(machine, "wholes", "XYZ", 0.5)

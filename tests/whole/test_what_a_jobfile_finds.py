@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import servers
-from whole.machine import Machine, cmdline, machine_in
+from whole.machine import Machine, machine_in
+from whole.proc import cmdline
 
 VENV = Path(sys.prefix)
 #: Into `found/NAME/`, one file per question. /proc/self is the child that asks, which has what its jobfile hands on.
