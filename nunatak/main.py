@@ -68,6 +68,7 @@ def guarded(program: Callable[[], int]) -> int:
         refuse_foreign()
         return _translated(program)
     except ForeignPackage as error:
+        _start_isolated()
         return _failed(str(error), 2)
     except (KeyboardInterrupt, click.Abort):
         return _failed("interrupted", 130, heading="")
@@ -76,6 +77,12 @@ def guarded(program: Callable[[], int]) -> int:
     except Exception:  # noqa: BLE001  # the top of the process: a bug must not look like one of our own exit codes
         traceback.print_exc()
         return _failed("this is a bug of nunatak's; please report the lines above", 70)
+
+
+def _start_isolated() -> None:
+    """Once more as `python -I`, which reads no PYTHONPATH; the variable stays in the environment, where the user's jobfiles want it."""
+    if not sys.flags.isolated and os.path.isfile(sys.argv[0]):
+        os.execv(sys.executable, [sys.executable, "-I", *sys.argv])
 
 
 def _translated(program: Callable[[], int]) -> int:
