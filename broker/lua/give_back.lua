@@ -1,6 +1,7 @@
--- give_back: the holder hands its jobfile back unfinished, every process of it being dead (LEASES rule 19); it goes to the head of its lane.
+-- give_back: the holder hands its jobfile back unfinished, every process of it being dead (LEASES rule 19).
 --
--- ARGV 2 id, 3 token, 4 '1' if it is free (deadline, drain, launcher or user asked for it: no delivery counted) or '0' (counts as a loss),
+-- ARGV 2 id, 3 token, 4 '1' if it is free (deadline, drain, launcher or user asked for it: no delivery counted, and it goes to the head of its
+--      lane) or '0' (counts as a loss, and goes to the tail),
 --      5 reason, 6 elapsed_ms ('' = never started)
 --
 -- Returns 1, also when repeated; 0 if the claim is not the caller's: nothing changed.
@@ -26,7 +27,7 @@ if v[3] then
   redis.call('HDEL', key, 'cancel')
   redis.call('HSET', key, 'ended_at', int(NOW), 'ending', 'cancelled', 'reason', 'cancelled while it ran')
 else
-  wait(id, true, B.max_losses)
+  wait(id, free, B.max_losses)
 end
 event('handed_back', id, 'reason', ARGV[5], 'free', ARGV[4], 'elapsed_ms', ARGV[6])
 return 1

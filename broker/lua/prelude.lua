@@ -102,10 +102,12 @@ local function wait(id, head, max_losses)
   ring(1)
 end
 
+local function place_of(node, block) return ';' .. (node or '') .. ' ' .. (block or '') .. ';' end
+
 -- A loss counts against the jobfile once for each node of each block (LEASES rule 21): a bad node must not use up its chances alone.
 local function count_loss(id)
   local v = fields(id, 'node', 'block', 'lost_on')
-  local place = (v[1] or '') .. ' ' .. (v[2] or '') .. ';'
+  local place = place_of(v[1], v[2])
   if string.find(v[3] or '', place, 1, true) then return end
   redis.call('HSET', 'job:' .. id, 'lost_on', (v[3] or '') .. place, 'loss_counted', 1)
   redis.call('HINCRBY', 'job:' .. id, 'losses', 1)
@@ -116,7 +118,7 @@ local function forgive_loss(id)
   if redis.call('HDEL', 'job:' .. id, 'loss_counted') == 0 then return end
   redis.call('HINCRBY', 'job:' .. id, 'losses', -1)
   local v = fields(id, 'node', 'block', 'lost_on')
-  local place = (v[1] or '') .. ' ' .. (v[2] or '') .. ';'
+  local place = place_of(v[1], v[2])
   redis.call('HSET', 'job:' .. id, 'lost_on', string.sub(v[3], 1, #v[3] - #place))
 end
 

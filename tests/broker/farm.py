@@ -107,7 +107,11 @@ class Farm:
         return Counter(run.name for run in self.runs())
 
     def jobs(self) -> dict[str, Job]:
-        return {job.name: job for job in Ledger(self.server.client()).jobs()}
+        client = self.server.client()
+        try:
+            return {job.name: job for job in Ledger(client).jobs()}
+        finally:
+            client.close()
 
     def states(self) -> Counter[State]:
         return Counter(job.state for job in self.jobs().values())

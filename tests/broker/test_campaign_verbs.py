@@ -15,7 +15,7 @@ def test_a_paused_campaign_is_not_claimed_and_what_runs_of_it_goes_on(bench: Ben
     assert bench.scripts.pause(number, "a look")
     assert not bench.scripts.pause(number, "another reason")
     assert bench.paused() == "a look"
-    assert bench.claim_word() == "unfit"
+    assert bench.claim_word() == "empty"
     assert bench.renew(first)[0].value == "renewed"
     bench.settle(first)
     bench.lose()

@@ -6,7 +6,7 @@ import pytest
 from verb_bench import EVERYTHING, SETTINGS, Bench
 
 from broker.errors import QueueFull, Stale, Unreachable
-from broker.lease import Phase, Word
+from broker.lease import Holder, Phase, Word
 from broker.records import State
 
 # -- give_back and take_back ----------------------------------------------------------------------------------------------------------
@@ -78,6 +78,14 @@ def test_a_lease_is_reaped_only_when_it_has_run_out_and_the_jobfile_waits_at_the
     bench.pass_s(0.001)
     assert [(r.worker, r.node) for r in bench.scripts.reap()] == [("w7", "node-of-w7")]
     assert bench.claim().name == "a.sh"
+
+
+def test_nodes_whose_names_end_alike_are_two_nodes(bench: Bench) -> None:
+    bench.enqueue("a.sh")
+    for node in ("nc101", "c101"):
+        assert bench.leases.claim(node, Holder(worker="w", node=node, block="b1"), EVERYTHING)
+        bench.lose()
+    assert bench.job("a.sh").losses == 2
 
 
 def test_a_reap_takes_at_most_a_hundred(bench: Bench) -> None:

@@ -53,20 +53,8 @@ BUGS = (
         right="if v[1] ~= 'queued' or v[3] ~= token then",
         wrong="if v[3] ~= token then",
     ),
-    Bug(name="a_loss_stays_although_it_was_taken_back", verb="take_back", right="if tonumber(v[4] or '0') > 0 then", wrong="if false then"),
-    Bug(
-        name="a_lost_claim_is_settled_after_another_start",
-        verb="settle",
-        right="(v[3] == token and state == 'queued')",
-        wrong="(redis.call('HEXISTS', 'job:' .. id, 'attempt') == 1)",
-    ),
-    Bug(name="a_loss_stays_although_it_was_settled_late", verb="settle", right="if v[2] ~= token then redis", wrong="if false then redis"),
-    Bug(
-        name="a_ticket_in_the_wrong_lane",
-        verb="relane",
-        right="push_ticket(ARGV[i], ARGV[i + 1], false)",
-        wrong="push_ticket(ARGV[i], v[2], false)",
-    ),
+    Bug(name="a_loss_stays_although_it_was_taken_back", verb="take_back", right="\nforgive_loss(id)", wrong=""),
+    Bug(name="a_loss_stays_although_it_was_settled_late", verb="settle", right="then forgive_loss(id) end", wrong="then end"),
     Bug(
         name="changed_options_lose_the_ticket",
         verb="enqueue",
@@ -87,17 +75,12 @@ BUGS = (
         right="return not redis.call('HGET', 'campaign:' .. campaign, 'paused')",
         wrong="return true",
     ),
-    Bug(
-        name="one_loss_too_many_is_allowed",
-        verb="claim",
-        right="if tonumber(v[3] or '0') < B.max_losses",
-        wrong="if tonumber(v[3] or '0') <= B.max_losses",
-    ),
+    Bug(name="one_loss_too_many_is_allowed", verb="claim", right="if tonumber(v[2]) >= B.max", wrong="if tonumber(v[2]) > B.max"),
     Bug(
         name="the_bell_goes_although_something_waits",
         verb="claim",
-        right="if redis.call('ZCARD', 'lanes') > 0 then",
-        wrong="redis.call('DEL', 'bell')\nif redis.call('ZCARD', 'lanes') > 0 then",
+        right="if redis.call('ZCARD', 'suspects')",
+        wrong="redis.call('DEL', 'bell')\nif redis.call('ZCARD', 'suspects')",
     ),
     Bug(name="a_start_that_nobody_reported_has_no_number", verb="reap", right="mark_started(id, NOW - tonumber(v[3]))", wrong=""),
     Bug(
