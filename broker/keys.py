@@ -8,7 +8,7 @@ lane:<lane>           list    ids that wait, head first. An id is a *ticket*: it
                               `queued` and names this lane (so cancel and take_back need not search); `claim`
 suspects              zset    id -> since when: waits, one loss from the limit, for a node of its own; `claim`
 returning             zset    id -> until when: waits, was lost with its node, which may come back with it; `claim`
-lost_nodes            zset    node -> when its leases ran out, for a minute; `reap`
+lost_nodes            zset    node -> when its leases ran out, for a fifth of a lease; `reap`
 lanes                 zset    the lanes that hold tickets, ranked by priority, then by estimate; `claim` when a lane is empty
 leases                zset    id -> lease end, server ms: exactly the claimed jobfiles; whichever verb ends the claim
 tokens                hash    token -> id of the claim it holds; whichever verb ends the claim

@@ -8,7 +8,7 @@ local B = beat()
 if not B then return stale() end
 if NOW < B.grace_until then return {int(B.grace_until)} end
 
-local MINUTE, HOUR = 60000, 3600000
+local HOUR = 3600000
 local expired = redis.call('ZRANGEBYSCORE', 'leases', '-inf', '(' .. int(NOW), 'LIMIT', 0, 2000)
 
 local nodes, node_of = {}, {}
@@ -30,8 +30,8 @@ else
   redis.call('HDEL', 'beat', 'hold_since')
 end
 
--- Nodes that were lost within a minute of each other went for one reason, which is none of the jobfiles'.
-redis.call('ZREMRANGEBYSCORE', 'lost_nodes', '-inf', '(' .. int(NOW - MINUTE))
+-- Nodes that were lost within a fifth of a lease (a minute) of each other went for one reason, which is none of the jobfiles'.
+redis.call('ZREMRANGEBYSCORE', 'lost_nodes', '-inf', '(' .. int(NOW - B.lease_ms / 5))
 for node in pairs(nodes) do redis.call('ZADD', 'lost_nodes', int(NOW), node) end
 local together = redis.call('ZCARD', 'lost_nodes') >= 2
 
