@@ -153,6 +153,17 @@ def grace_text(overview: Overview) -> list[str]:
     ]
 
 
+def hold_text(overview: Overview) -> list[str]:
+    """Why the jobfiles of many nodes that fell silent at once do not wait again yet."""
+    if not overview.pulse.hold_since:
+        return []
+    since, until = (time.strftime("%H:%M:%S", time.localtime(overview.pulse.hold_since + s)) for s in (0, overview.pulse.lease_s))
+    return [
+        f"nothing is taken back since {since}: many nodes fell silent at once, so it is rather the network than they; "
+        f"they have until {until} to report"
+    ]
+
+
 def _nobody_text(overview: Overview) -> list[str]:
     """That nothing is started, because there is nobody to start it."""
     if overview.heard or not any(c.counts[State.QUEUED] and not c.paused for c in overview.campaigns):
@@ -162,4 +173,5 @@ def _nobody_text(overview: Overview) -> list[str]:
 
 def notices(overview: Overview) -> list[str]:
     """What a user should know, or do; the most urgent first."""
-    return [*_nobody_text(overview), *grace_text(overview), *silent_text(overview.silent), *bad_ends_text(overview.bad_ends)]
+    held = [*grace_text(overview), *hold_text(overview)]
+    return [*_nobody_text(overview), *held, *silent_text(overview.silent), *bad_ends_text(overview.bad_ends)]

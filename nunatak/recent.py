@@ -40,6 +40,8 @@ class Pulse:
     gap_at: float
     #: Nothing is taken back from silent workers before this server time.
     grace_until: float
+    #: Since when many nodes are silent at once, whose jobfiles are held for one more lease; 0: they are not.
+    hold_since: float = 0.0
 
 
 class Recent:
@@ -84,8 +86,9 @@ class Recent:
     def pulse(self) -> Pulse:
         """The lease's length, and until when nothing is taken back after a gap in the beats."""
         with translated():
-            fields = self._client.hmget(keys.BEAT, "lease_ms", "margin_ms", "grace_until")
+            *fields, hold_since = self._client.hmget(keys.BEAT, "lease_ms", "margin_ms", "grace_until", "hold_since")
         if fields[0] is None:
             return Pulse(lease_s=_DEFAULT_LEASE_S, gap_at=0.0, grace_until=0.0)
         lease_s, margin_s, grace_until = (int(field) / 1000 for field in fields)
-        return Pulse(lease_s=lease_s, gap_at=grace_until - lease_s - margin_s, grace_until=grace_until)
+        held = int(hold_since or 0) / 1000
+        return Pulse(lease_s=lease_s, gap_at=grace_until - lease_s - margin_s, grace_until=grace_until, hold_since=held)

@@ -13,7 +13,7 @@ from broker.records import State
 
 
 @pytest.mark.parametrize(("free", "deliveries", "losses"), [(True, 0, 0), (False, 1, 1)])
-def test_a_hand_back_is_counted_once_and_goes_to_the_head_if_it_was_asked_for(bench: Bench, free: bool, deliveries: int, losses: int) -> None:
+def test_a_hand_back_counts_once_and_goes_to_the_head_if_asked_for(bench: Bench, free: bool, deliveries: int, losses: int) -> None:
     bench.enqueue("a.sh", "b.sh")
     claim = bench.claim()
     assert bench.give_back(claim, free=free)

@@ -72,3 +72,9 @@ def test_bad_ends_beyond_the_most_frequent_reasons_are_summed_up():
     assert lines[0] == "c: 9 failed: reason 0; see nunatak log 0.sh"
     assert lines[3] == "c: 11 for other reasons: nunatak jobs --campaign c --state failed"
     assert len(lines) == 4
+
+
+def test_a_hold_for_many_silent_nodes_says_since_when_and_until_when():
+    (notice,) = notices(overview(pulse=Pulse(lease_s=300.0, gap_at=0.0, grace_until=0.0, hold_since=1000.0)))
+    assert "nothing is taken back since" in notice
+    assert notices(overview(pulse=Pulse(lease_s=300.0, gap_at=0.0, grace_until=0.0))) == []
