@@ -51,9 +51,13 @@ class Holdings:
         """What the node has left. A jobfile without a share of its own takes one slot's."""
         slot_share = 1.0 / self.limits.slots
         with self._lock:
-            taken = sum(1.0 / h.claim.per_node if h.claim.per_node else slot_share for h in self._occupying())
+            taken = sum(1.0 / h.claim.per_node if h.claim.per_node else slot_share for h in self._unsettled())
         remaining = None if self.limits.deadline_unix is None else max(0.0, self.limits.deadline_unix - time.time())
         return Room(free_share=max(0.0, 1.0 - taken), slot_share=slot_share, remaining_s=remaining, campaigns=self.limits.campaigns)
+
+    def _unsettled(self) -> list[Holding]:
+        # Room is made by the settle: else a slow broker hears of five failures, and pauses the campaign, when ten more have failed.
+        return [h for h in self._held.values() if not h.settled]
 
     def _occupying(self) -> list[Holding]:
         return [h for h in self._held.values() if h.conclusion is None]
@@ -64,7 +68,7 @@ class Holdings:
         if self.adopted:
             return True
         with self._lock:
-            occupied = len(self._occupying())
+            occupied = len(self._unsettled())
         return not self._draining and occupied < self.limits.slots and time.monotonic() >= self._not_before
 
     def nothing_fits(self, wait_s: float) -> None:
@@ -128,7 +132,6 @@ class Holdings:
                 return
             holding.conclusion = conclusion
             self._busy_until = time.monotonic()
-        self.make_room()
         self.on_change()
 
     def is_concluded(self, token: str) -> bool:
@@ -233,7 +236,6 @@ class Holdings:
                 return
             holding.conclusion = holding.conclusion or LOST
         self.settle(token)
-        self.make_room()
 
     def settle(self, token: str) -> None:
         """The broker has its conclusion, or refused it for good."""
@@ -243,6 +245,7 @@ class Holdings:
                 holding.settled = True
                 self._let_go(token, holding)
             self._settled.notify_all()
+        self.make_room()
 
     def __json__(self) -> str:
         """`celery inspect stats` sends the transport's options around."""

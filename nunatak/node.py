@@ -63,6 +63,7 @@ def guard_settings(settings: Settings, block: BlockFile, place: Place) -> GuardS
         worker_argv=(place.python, "-I", "-m", "tasks.worker", worker_settings(settings, block, place).to_json()),
         slots=block.slots,
         log_file=str(place.log_file(block.block)),
+        log_copy=None if own.keep_logs else str(settings.home.blocks_dir / f"{block.block}.{place.node}.log"),
         term_grace_s=own.term_grace_s,
         hello_timeout_s=own.hello_timeout_s,
         deadline_unix=block.deadline_unix,

@@ -35,6 +35,8 @@ class WorkerDefaults:
     hello_timeout_s: float = 90.0
     #: Where guards and workers write their logs, on the node; empty: a folder of the user's in the node's temporary folder.
     log_dir: str = ""
+    #: Leave these logs where they are also after a good end.
+    keep_logs: bool = False
     #: Where jobfiles get their own temporary folder, on the node; empty: the node's temporary folder.
     tmp_root: str = ""
     #: "slot": each jobfile gets its share of the processors; "none": all see all.

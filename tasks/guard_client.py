@@ -291,9 +291,10 @@ class GuardClient:
             log.critical("guard_client.guard_gone attempts=%d processes=%d", len(handles), killed)
         else:
             log.critical("guard_client.dropped attempts=%d", len(handles))
-        for handle in handles:
-            handle._change(_error=GuardGone("the line to the guard is closed: this worker ends"))
+        # First: a task body that is woken now would hand its jobfile back, and its slot would claim the next one.
         self._callbacks.on_guard_gone()
+        for handle in handles:
+            handle._change(_error=GuardGone("the guard has died, and the jobfile with it"))
 
     def _is_guard_dead(self) -> bool:
         """A guard that lives has closed the line on us because it replaces us: what it runs goes on without us."""

@@ -6,6 +6,7 @@ import os
 import sys
 
 from tasks.guard.guard import Guard
+from tasks.guard.node_log import open_log, put_away
 from tasks.guard.prctl import become_subreaper
 from tasks.guard.settings import BadSettings, GuardSettings
 
@@ -26,10 +27,17 @@ def main(argv: list[str]) -> int:
             "check how the block is started (srun --cpu-bind=none, --exclusive, all processors for the task)"
         )
     try:
-        _open_log(settings.log_file)
+        open_log(settings.log_file)
     except OSError as error:
         return _refuse(f"cannot open the log: {error}; set log_file to a node-local path that can be written")
-    return _guard(settings)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s guard %(levelname)s %(message)s", stream=sys.stderr)
+    ended_well = False
+    try:
+        code, ended_well = _guard(settings)
+        return code
+    finally:
+        if settings.log_copy is not None:
+            put_away(settings.log_file, settings.log_copy, ended_well=ended_well)
 
 
 def _refuse(words: str) -> int:
@@ -37,23 +45,15 @@ def _refuse(words: str) -> int:
     return 2
 
 
-def _open_log(path: str) -> None:
-    """From here on everything that guard and worker say goes there."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    os.dup2(fd, 1)
-    os.dup2(fd, 2)
-    os.close(fd)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s guard %(levelname)s %(message)s", stream=sys.stderr)
-
-
-def _guard(settings: GuardSettings) -> int:
+def _guard(settings: GuardSettings) -> tuple[int, bool]:
+    """The exit code, and whether everything went as it should."""
     _own_descriptors()
     become_subreaper()
     try:
         guard = Guard(settings, os.environ)
         # What is here stays: collections would only copy pages that the children share.
         gc.freeze()
-        return guard.run()
+        return guard.run(), guard.went_well
     except Exception:
         log.exception("guard.broke")
         raise

@@ -70,6 +70,11 @@ class Guard:
         self._finish()
         return self._exit_code
 
+    @property
+    def went_well(self) -> bool:
+        """Whether nobody need read the log: the first worker left in order."""
+        return self._exit_code == 0 and self._worker.deaths == 0
+
     # -- beginning ------------------------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:

@@ -23,6 +23,8 @@ class GuardSettings:
     slots: int
     #: Where the guard's log and the worker's output go (node-local, appended to).
     log_file: str
+    #: Where the log's last part goes after a bad end; a good end then removes the log. None: it stays where it is.
+    log_copy: str | None = None
     #: Between SIGTERM and SIGKILL when the node leaves.
     term_grace_s: float = 2.0
     #: A worker that has been silent for this long is hung and replaced (LEASES rule 15).

@@ -50,6 +50,8 @@ class WorkerProcess:
         self._heard = 0.0
         self._born = 0.0
         self.pid: int | None = None
+        #: Workers that ended without saying goodbye.
+        self.deaths = 0
         #: Lives in a row that ended too soon.
         self.short_lives = 0
         #: It has said that it leaves for good.
@@ -137,6 +139,7 @@ class WorkerProcess:
 
     def _ended(self) -> None:
         self._close()
+        self.deaths += not self.has_said_goodbye
         lived_s = time.monotonic() - self._born
         self.short_lives = 0 if lived_s >= _GOOD_LIFE_S else self.short_lives + 1
         self.pid = None

@@ -225,6 +225,8 @@ def test_shares_and_slots_bound_what_is_claimed(bench: Bench) -> None:
     second = bench.claim()
     assert not bench.holdings.may_claim()
     bench.holdings.conclude(second.token, DONE)
-    assert bench.holdings.may_claim(), "room is made by the end, not by the settle"
+    assert not bench.holdings.may_claim(), "room is made by the settle: a campaign that pauses must be heard of first"
+    bench.turn()
+    assert bench.holdings.may_claim()
     bench.holdings.drain()
     assert not bench.holdings.may_claim()

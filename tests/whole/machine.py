@@ -94,7 +94,8 @@ class Machine:
         self.folder.mkdir()
         self.logs = folder / "logs"
         self.log = RunLog(folder)
-        self.environ = {**os.environ, "NUNATAK_HOME": str(home.root), "NUNATAK_WORKER_LOG_DIR": str(self.logs), "COLUMNS": "80"}
+        self.environ = {**os.environ, "NUNATAK_HOME": str(home.root), "NUNATAK_WORKER_LOG_DIR": str(self.logs), "COLUMNS": "80",
+                        "NUNATAK_WORKER_KEEP_LOGS": "true"}  # fmt: skip
         self._nodes: list[Node] = []
         self._children: list[subprocess.Popen[str]] = []
         self._client: Any = None
