@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test check clean
+.PHONY: help install install-dev demo test soak check clean
 
 # The environment's folder; docker-compose.test.yml puts it elsewhere.
 VENV ?= .venv
@@ -34,6 +34,10 @@ demo: install ## runs 40 sample jobfiles in ./demo, with a broker of their own; 
 
 test: install-dev ## runs the tests
 	$(BIN)/python -I -m pytest $(PYTESTARGS)
+
+soak: export NUNATAK_SOAK_SECONDS ?= 3600
+soak: install-dev ## random faults, seed after seed, for NUNATAK_SOAK_SECONDS (3600) from NUNATAK_SOAK_SEED on (docs/reliability.md)
+	$(BIN)/python -I -m pytest tests/chaos/test_random_faults.py -k whatever $(PYTESTARGS)
 
 check: install-dev ## ruff, mypy --strict, and the tests of the layers and of what may stand in the repository
 	$(BIN)/ruff check .

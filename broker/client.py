@@ -145,4 +145,4 @@ def _unreachable(address: Address, host: str, tried: list[str]) -> str:
     words = f"the broker does not answer; tried from {host}: " + "; ".join(tried)
     if address.url:
         return words + ". It is an external server: see to it, then try again"
-    return words + f". It was last seen on {address.host}: `nunatak broker start` starts it again, `nunatak doctor` looks further"
+    return words + f". It was last seen on {address.host}: `nunatak broker start` starts it again"

@@ -21,8 +21,8 @@ counts:<n>            hash    state -> how many jobfiles of the campaign; `forge
 directories           hash    number -> path; nobody (one line per directory)
 directory_numbers     hash    path -> number; nobody
 batch:<id>:<chunk>    string  an enqueue's answer, so that repeating it changes nothing; expires after a day
-beat                  hash    the last beat and the time settings that every verb obeys; nobody
-workers               hash    name -> what the worker said at its last renewal (JSON); `leave`, the ledger after a day
+beat                  hash    the last beat, the time settings that every verb obeys, `hold_since` (rule 22), `stop`; nobody
+workers               hash    name -> what the worker said at its last renewal (JSON); `leave`, the supervisor after a day
 blocks                set     ids of blocks; nobody (O(blocks))
 block:<id>            hash    what is known of a block; nobody (O(blocks))
 events                stream  the history: one entry per change (docs/events.md); nobody yet

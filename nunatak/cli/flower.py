@@ -20,7 +20,7 @@ def command(context: click.Context, port: int) -> None:
     with reach(settings):
         # A dead broker was started again; Flower opens connections of its own.
         pass
-    # Imported late: flower takes 0.24 s (FACTS of this project's benchmarks: celery 0.12 s).
+    # Imported late: flower takes 0.24 s (celery: 0.12 s).
     from nunatak.flower import USER, FlowerServer
 
     try:

@@ -1,5 +1,7 @@
 """What a jobfile's losses count for, and where it waits after one (LEASES rules 20 to 22)."""
 
+import json
+
 import pytest
 from verb_bench import DIRECTORY, SETTINGS, Bench
 
@@ -133,3 +135,11 @@ def test_four_nodes_or_less_than_a_quarter_are_not_held(bench: Bench) -> None:
         bench.claim(f"w{i}")
     bench.pass_s(SETTINGS.lease_s + 1)
     assert len(bench.scripts.reap()) == 5, "5 of 24"
+
+
+def test_workers_that_said_nothing_for_a_day_are_forgotten(bench: Bench) -> None:
+    numbers = dict.fromkeys(("pid", "guard_pid", "slots", "running", "frozen"), 1)
+    bench.leases.renew("dead", json.dumps({"node": "n", "block": "b", "site": "local", "state": "running", **numbers}), [])
+    # The ledger goes by the server's own clock, far ahead of the test's.
+    assert bench.ledger.drop_silent_workers(86400.0) == 1
+    assert bench.ledger.workers() == []

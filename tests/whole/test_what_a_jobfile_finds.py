@@ -200,7 +200,8 @@ def test_umask_core_limit_and_oom_score(world: World):
 
 def test_signals_are_as_a_fresh_login_has_them_also_under_nohup(world: World):
     masks = dict(line.split(":\t") for line in world("facts").text("status").splitlines())
-    assert int(masks["SigBlk"], 16) == int(masks["SigIgn"], 16) == 0
+    # Signals 32 and 33 are the C library's own: whoever starts the tests may have them blocked, and no program can unblock them.
+    assert int(masks["SigBlk"], 16) & ~(3 << 31) == int(masks["SigIgn"], 16) & ~(3 << 31) == 0
 
 
 def test_its_temporary_folder_is_private_and_gone_afterwards(world: World):
