@@ -13,6 +13,8 @@ from lease_server import LeaseServer
 from redis.exceptions import ResponseError
 from schedule_clock import Clock
 
+from broker.scripts import Scripts
+
 if TYPE_CHECKING:
     from schedule_supervisor import Supervisor
 
@@ -68,7 +70,9 @@ class Database(LeaseServer):
 
     def replay(self, history: list[Done]) -> None:
         self._pending += [Done(packed=d.packed) for d in history]
-        self.flush()
+
+    def call(self, sha: str, args: tuple[object, ...]) -> Any:
+        return self.reply(self.do(sha, args))
 
     def flush(self) -> None:
         pending, self._pending = self._pending, []
@@ -92,6 +96,7 @@ class Epoch:
 
     def __init__(self, number: int, clock: Clock, dice: random.Random, database: Database, *, always: bool) -> None:
         self.number, self.database = number, database
+        self.scripts = Scripts(database, clock=self.now_ms)  # type: ignore[arg-type]
         self._clock, self._dice, self._always = clock, dice, always
         self.up, self.hung, self.disk_hangs = True, False, False
         #: It was stopped for good, because a later epoch was begun.
@@ -104,6 +109,7 @@ class Epoch:
         self.supervisors: list[Supervisor] = []
         self.history: list[tuple[float, Done]] = []
         self._queue: list[Request] = []
+        self._at_disk: list[Callable[[], object]] = []
         #: Carried out, and not answered before the disk has it.
         self._unsynced: list[tuple[Request, Done]] = []
 
@@ -177,26 +183,39 @@ class Epoch:
     def _forget_after(self, length: int) -> None:
         if length < len(self.history):
             self.database.flush()
-            del self.history[length:]
+            self.history = _without_idle(self.history[:length])
             self.database.empty()
             self.database.replay([d for _, d in self.history])
 
     def start(self) -> None:
         self.up = True
         self.run += 1
+
+    def when_disk(self, step: Callable[[], object]) -> None:
+        """Go on with it now, or when the host's disk hangs no longer."""
+        if self.disk_hangs:
+            self._at_disk.append(step)
+        else:
+            step()
+
+    def disk_heals(self) -> None:
+        self.disk_hangs = False
+        steps, self._at_disk = self._at_disk, []
         self.go_on()
+        for step in steps:
+            step()
 
     def copy_of(self, older: "Epoch") -> None:
         """Begin with what another host finds of an older epoch's data."""
         self.counter = older.counter
-        self.history = older.history[: older._synced()]
-        self.run = older.run
+        older.database.flush()
+        self.history = _without_idle(older.history[: older._synced()])
         self.database.replay([d for _, d in self.history])
 
-    def forget_idle(self) -> None:
-        """Keep the history short: what changed nothing need not be replayed."""
-        self.database.flush()
-        self.history = [(at, d) for at, d in self.history if not _is_idle(d.reply)]
+
+def _without_idle(history: list[tuple[float, Done]]) -> list[tuple[float, Done]]:
+    """What changed nothing need not be replayed."""
+    return [(at, d) for at, d in history if not _is_idle(d.reply)]
 
 
 def _is_idle(reply: Any) -> bool:

@@ -56,6 +56,7 @@ class Visitor(threading.Thread):
         self._over = threading.Event()
         #: Why a visit was in vain.
         self.words: list[str] = []
+        self.surprises: list[str] = []
 
     def run(self) -> None:
         while not self._over.wait(2.0):
@@ -63,6 +64,9 @@ class Visitor(threading.Thread):
                 self._visit()
             except BrokerError as error:
                 self.words.append(str(error))
+            except Exception as error:
+                self.surprises.append(f"A COMMAND BROKE: {error!r}")
+                raise
 
     def end(self) -> None:
         self._over.set()
@@ -107,6 +111,7 @@ class Round:
             self._leave()
         finally:
             visitor.end()
+            self.surprises += visitor.surprises
             self._keep_logs()
         return self._look()
 
