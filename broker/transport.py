@@ -91,6 +91,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self._asked: str | None = None
         self._asked_at = 0.0
         self._look_again = True
+        self._shared: Any = None
         super().__init__(connection, **kwargs)
 
     @property
@@ -115,6 +116,14 @@ class Channel(stock.Channel):  # type: ignore[misc]
         # redis-py 8.1 was seen to execute one late claim twice when it retries by itself.
         params.update(retry=Retry(NoBackoff(), 0), retry_on_timeout=False)
         return params
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Stock makes a client for each message it sends, which was a sixth of a busy worker's time; clients of one pool may be shared."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = super()._create_client()
+        return self._shared
 
     # -- consuming ------------------------------------------------------------------------------------------------------------------
 

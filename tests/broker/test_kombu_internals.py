@@ -24,6 +24,7 @@ DIGESTS = {
     "Channel._brpop_read": "b685e3bc0da8",
     "Channel._brpop_start": "74eac49cc1a5",
     "Channel._connparams": "697df5070c59",
+    "Channel._create_client": "04eb80037abe",
     "Channel._delete": "dad508e5a587",
     "Channel._get": "15bbfb0b3247",
     "Channel._has_queue": "f55374ed19ec",
