@@ -170,6 +170,9 @@ class NodeWorker:
     def _adopt(self, welcome: Welcome) -> None:
         """Carry on with what an earlier worker of this node left running (LEASES rule 16)."""
         for entry in welcome.running:
+            if entry.state == "frozen":
+                # Said to the worker before us: the next renewal thaws it.
+                self.watcher.frozen.add(entry.token)
             self.holdings.adopt(Claim.from_blob(entry.blob), entry.started_boottime)
 
     # -- leaving --------------------------------------------------------------------------------------------------------------------
