@@ -95,8 +95,10 @@ class Renewer:
 
     def soon(self) -> None:
         """Something has started: say so within a second. What ends before that says so itself when it is settled."""
-        self._renew_at = min(self._renew_at, time.monotonic() + _TELL_S)
-        self._wake.set()
+        soon = time.monotonic() + _TELL_S
+        if self._renew_at > soon:
+            self._renew_at = soon
+            self._wake.set()
 
     # -- the loop -------------------------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from celery.apps.worker import Worker
 from celery.worker import state as celery_state
 
 from broker.claim import Claim
@@ -25,6 +23,7 @@ from broker.renewer import Renewer
 from broker.scripts import Scripts
 from broker.stillness import StillnessWatch
 from tasks.app import make_app, register
+from tasks.celery_worker import CeleryConsumer, CeleryWorker
 from tasks.ending import EndedFor
 from tasks.guard_client import Callbacks, GuardClient, Welcome
 from tasks.run import Runner
@@ -34,25 +33,14 @@ log = logging.getLogger(__name__)
 
 #: How often Flower is told that the worker lives; Celery's 2 s are 2,500 messages a second with 5,000 workers.
 _HEARTBEAT_S = 30
+#: Each writes a line or two per jobfile, which `lease.settled` says again.
+_TALKATIVE = ("celery.worker.strategy", "celery.app.trace")
 #: A claim that no task body has begun after this long runs nowhere: it is given back.
 _STRAY_S = 60.0
 #: A Celery loop that has not turned for this long, while the renewer has its answers, will not turn again.
 _HUNG_S = 600.0
 #: How long a leaving worker may take to hand back and settle before it goes all the same; its leases then run out.
 _LEAVE_S = 15.0
-
-
-class CeleryWorker(Worker):  # type: ignore[misc]
-    """Celery's worker without its signal handlers and process title.
-
-    The guard alone hears the scheduler's signals; and Slurm sends none to a process whose name has a blank in it (measured, 22.05).
-    """
-
-    def install_platform_tweaks(self, worker: Any) -> None:
-        pass
-
-    def set_process_status(self, info: str) -> None:
-        pass
 
 
 class GuardWatcher:
@@ -157,6 +145,7 @@ class NodeWorker:
             app=app,
             hostname=f"{self.settings.block}@{self.settings.node}",
             pool="threads",
+            consumer_cls=CeleryConsumer,
             concurrency=self.settings.slots,
             loglevel="INFO",
             quiet=True,
@@ -236,6 +225,8 @@ def _end_with_the_guard() -> None:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     settings = WorkerSettings.from_json(sys.argv[1])
     NodeWorker(settings, int(sys.argv[sys.argv.index("--guard-fd") + 1])).work()
 

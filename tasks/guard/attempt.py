@@ -72,6 +72,8 @@ class Attempt:
     switch: Timer | None = None
     #: The next thing to do about its end.
     closing: Timer | None = None
+    #: Tells the worker that it runs, unless it has ended by then.
+    news: Timer | None = None
     ending: Ending | None = None
 
     @property
@@ -99,7 +101,7 @@ class Attempt:
 
     def disarm(self) -> None:
         """No timer of its own is left."""
-        for timer in (self.switch, self.closing):
+        for timer in (self.switch, self.closing, self.news):
             if timer is not None:
                 timer.cancel()
 

@@ -73,13 +73,13 @@ class Closing:
             self.kill(attempt)
 
     def review(self) -> None:
-        """Conclude what has no process left; give the rest a moment, then end it. One look at /proc for all."""
+        """Conclude what has no process left; give the rest a moment, then end it. At most one look at /proc for all."""
         closing = [a for a in self._node.attempts.values() if a.state is State.CLOSING]
         if not closing:
             return
-        sighting = self._node.tree.look()
+        sighting = None if self._node.tree.has_no_orphans() else self._node.tree.look()
         for attempt in closing:
-            self._review(attempt, sighting.of(attempt.token))
+            self._review(attempt, [] if sighting is None else sighting.of(attempt.token))
 
     def _review(self, attempt: Attempt, left: Levels) -> None:
         if not any(left):

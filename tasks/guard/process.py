@@ -51,6 +51,16 @@ def all_pids() -> set[int]:
     return set(map(int, filter(str.isdigit, os.listdir("/proc"))))
 
 
+def read_children(pid: int) -> set[int] | None:
+    """The children of a process with one thread, dead ones included; None if this kernel does not tell.
+
+    proc(5) calls the list unreliable: one may be skipped when an earlier one is taken off while it is read. Of one's own children none
+    is, because that happens at one's own `wait`.
+    """
+    raw = _read(f"/proc/{pid}/task/{pid}/children", whole=True)
+    return None if raw is None else set(map(int, raw.split()))
+
+
 def read_environ(pid: int) -> dict[bytes, bytes]:
     """What it was started with; empty if it is gone or somebody else's.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from tasks.guard.process import Process, all_pids, read_environ, read_process
+from tasks.guard.process import Process, all_pids, read_children, read_environ, read_process
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class ProcessTree:
     read: Callable[[int], Process | None] = read_process
     pids: Callable[[], Iterable[int]] = all_pids
     environ: Callable[[int], Mapping[bytes, bytes]] = read_environ
+    children: Callable[[int], set[int] | None] = read_children
     #: The jobfiles' own processes, not reaped yet: pid to token.
     roots: dict[int, str] = field(default_factory=dict)
     #: Sessions of the attempts that have not ended: the root's pid to the token. Outlives the root.
@@ -88,6 +89,11 @@ class ProcessTree:
         """An attempt has ended: its session means nothing any more."""
         self.roots.pop(pid, None)
         self.sessions.pop(pid, None)
+
+    def has_no_orphans(self) -> bool:
+        """Whether jobfiles that have ended have left nothing: it would be the guard's own child by now. Cheaper than a look."""
+        children = self.children(self.guard_pid)
+        return children is not None and children <= self.helpers | self.roots.keys()
 
     def owner_of_zombie(self, process: Process) -> str | None:
         """Whose a child that waits to be reaped was; its environment is gone."""
