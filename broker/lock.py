@@ -44,12 +44,20 @@ class SupervisorLock:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
+            return self._is_elsewhere(fd)
         except OSError as error:
             if error.errno not in _NO_FLOCK:
                 raise
             log.warning("lock.no_flock path=%s error=%s", self._path, error)
             return not self._holder_lives(os.pread(fd, 4096, 0).decode(errors="replace"))
+        return True
+
+    def _is_elsewhere(self, fd: int) -> bool:
+        """A hanging supervisor of another host may hold a lock that reaches this one: it must not keep the broker from moving."""
+        holder, _, _ = os.pread(fd, 4096, 0).decode(errors="replace").strip().partition(" ")
+        if not holder or holder == self._host:
+            return False
+        log.warning("lock.held_elsewhere path=%s host=%s", self._path, holder)
         return True
 
     def _holder_lives(self, text: str) -> bool:

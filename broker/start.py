@@ -124,6 +124,7 @@ def ensure_broker(
     home.create()
     _agree_on_server(home, server_settings)
     end = clock() + timeout_s
+    watched = False
     while True:
         seen = _see(home)
         step = decide(seen)
@@ -134,7 +135,7 @@ def ensure_broker(
             log.info("broker.widened pid=%d", seen.address.server_pid)
             stop_here(home, seen.address)
             continue
-        if clock() > end:
+        if clock() > end or (watched and step is Step.WATCH):
             raise Unreachable(f"the broker did not come up within {timeout_s:g} s: {_why(home, seen)}")
         if step is Step.WAIT:
             sleep(0.05)
@@ -142,7 +143,7 @@ def ensure_broker(
         still_at = None
         if step is Step.WATCH:
             still_at = _watch(home, seen, still_s, sleep, clock, notice or _log_notice)
-            end = clock() + timeout_s
+            end, watched = clock() + timeout_s, True
         elif step is Step.MOVE:
             still_at = _counter(home)
         word = _spawn(Plan(home=home, server=server_settings, lease=lease_settings, still_at=still_at))

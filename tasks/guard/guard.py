@@ -166,7 +166,6 @@ class Guard:
 
     def _finish(self) -> None:
         """Nothing is left but errands on filesystems: they get a moment."""
-        self._scribe.unlink_now()
         until = time.monotonic() + _LAST_ERRANDS_S
         while not self._scribe.is_idle and time.monotonic() < until:
             self._loop.run_once(0.1)

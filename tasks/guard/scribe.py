@@ -20,12 +20,10 @@ log = logging.getLogger(__name__)
 
 #: One jobfile has ended: write its record, remove its empty stderr and its TMPDIR.
 CLOSE = "close"
-#: These are settled: remove their records.
+#: It is settled: remove its record.
 UNLINK = "unlink"
 
 _HIRE_AGAIN_S = 1.0
-#: Records of settled jobfiles are removed together: nobody reads them any more.
-_UNLINK_EVERY_S = 0.25
 
 #: These come to the whole process group, or from Slurm to every process of the step: the records must still be written.
 _DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT, signal.SIGPIPE)
@@ -49,7 +47,6 @@ class Scribe:
         self._on_child = on_child
         self._errands: dict[int, _Errand] = {}
         self._next = 0
-        self._settled: list[str] = []
         self.pid = 0
         self._channel: Channel | None = None
         self._hire()
@@ -80,15 +77,7 @@ class Scribe:
         self._send(CLOSE, values, on_done, timeout_s)
 
     def unlink(self, record: str) -> None:
-        if not self._settled:
-            self._loop.after(_UNLINK_EVERY_S, self.unlink_now)
-        self._settled.append(record)
-
-    def unlink_now(self) -> None:
-        """What is to be removed, without waiting for more of it."""
-        if self._settled:
-            records, self._settled = self._settled, []
-            self._send(UNLINK, {"records": records}, _no_matter, self._timeout_s)
+        self._send(UNLINK, {"record": record}, _no_matter, self._timeout_s)
 
     def _send(self, kind: str, values: Message, on_done: Callable[[bool], None], timeout_s: float) -> None:
         self._next += 1
@@ -173,7 +162,7 @@ def _do(errand: dict[str, Any], end: socket.socket) -> None:
 def _attempt(errand: dict[str, Any]) -> str | None:
     try:
         if errand["kind"] == UNLINK:
-            _unlink_all(errand["records"])
+            _unlink(errand["record"])
         else:
             _close(errand)
     except OSError as error:
@@ -233,18 +222,6 @@ def _sync_folder(folder: str) -> None:
 def _unlink(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-def _unlink_all(paths: list[str]) -> None:
-    """All that can be; raises OSError if one could not."""
-    failed = None
-    for path in paths:
-        try:
-            _unlink(path)
-        except OSError as error:
-            failed = error
-    if failed is not None:
-        raise failed
 
 
 def _remove_if_empty(path: str) -> None:
