@@ -207,9 +207,13 @@ class Holdings:
             return holding.conclusion is None
 
     def run_on(self, until: float) -> list[str]:
-        """Note that what runs may run until then, though the broker is silent; the claims that this gives more time."""
+        """Note that what runs may run until then, though the broker is silent; the claims that this gives more time.
+
+        What has passed its deadline gains nothing: it stands still, and may have been somebody else's before the silence.
+        """
+        now = boottime()
         with self._lock:
-            gains = [t for t, h in self._held.items() if h.conclusion is None and h.started is not None and h.deadline < until]
+            gains = [t for t, h in self._held.items() if h.conclusion is None and h.started is not None and now < h.deadline < until]
             for token in gains:
                 self._held[token].deadline = until
             return gains

@@ -69,7 +69,7 @@ class GuardWatcher:
         self.frozen.discard(token)
 
     def run_on(self, until: float) -> None:
-        """The broker provably stands still. What is frozen stays so: it may have been somebody else's before the silence."""
+        """The broker provably stands still."""
         for token in self.holdings.run_on(until):
             self.guard.extend(token, until)
 

@@ -230,3 +230,15 @@ def test_shares_and_slots_bound_what_is_claimed(bench: Bench) -> None:
     assert bench.holdings.may_claim()
     bench.holdings.drain()
     assert not bench.holdings.may_claim()
+
+
+def test_a_silent_broker_that_stands_still_moves_deadlines_but_not_those_that_have_passed(bench: Bench) -> None:
+    bench.enqueue("a", "b")
+    running, frozen = bench.claim(), bench.claim()
+    now = boottime()
+    for claim in (running, frozen):
+        bench.holdings.started(claim.token, now)
+    bench.holdings._held[frozen.token].deadline = now - 1
+    assert bench.holdings.run_on(now + 10_000) == [running.token]
+    assert bench.holdings.deadline(running.token) == now + 10_000
+    assert bench.holdings.deadline(frozen.token) == now - 1
