@@ -16,7 +16,7 @@ from typing import Any
 
 from broker import address as addresses
 from broker import epoch as epochs
-from broker import keys
+from broker import keys, old_records
 from broker.beater import Beater, boottime
 from broker.errors import BrokerError
 from broker.heartbeat import BadHeartbeat
@@ -178,6 +178,7 @@ class Supervisor:
                 return Leave.TOLD
             if self._ages.is_due(now):
                 Ledger(self._minder.client).drop_silent_workers(_FORGET_WORKERS_S)
+                old_records.sweep(self._home, self._minder.client, _AGE_EVERY_S)
                 self._keep_data_young()
             self._watch_idleness(now)
         except (BrokerError, OSError) as error:
