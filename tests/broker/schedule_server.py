@@ -99,13 +99,13 @@ class Epoch:
         self.scripts = Scripts(database, clock=self.now_ms)  # type: ignore[arg-type]
         self._clock, self._dice, self._always = clock, dice, always
         self.up, self.hung, self.disk_hangs = True, False, False
-        #: It was stopped for good, because a later epoch was begun.
-        self.over = False
+        self._hangs_since = 0.0
         self.run = 1
         #: Of its host's clock, seconds.
         self.offset = dice.choice((0.0, 0.0, dice.uniform(-5, 5), dice.uniform(-500, 500)))
         self.counter = 0
-        self.restart_at = 0.0
+        #: Nobody can start it, or its supervisor, before.
+        self.restart_at = self.unminded_until = 0.0
         self.supervisors: list[Supervisor] = []
         self.history: list[tuple[float, Done]] = []
         self._queue: list[Request] = []
@@ -177,7 +177,7 @@ class Epoch:
         """How much of the history is on the disk for sure."""
         if self._always:
             return len(self.history) - (len(self._unsynced) if self._dice.random() < 0.5 else 0)
-        last = self._clock.now - self._dice.uniform(0, 2)
+        last = (self._hangs_since if self.disk_hangs else self._clock.now) - self._dice.uniform(0, 2)
         return sum(at <= last for at, _ in self.history)
 
     def _forget_after(self, length: int) -> None:
@@ -197,6 +197,9 @@ class Epoch:
             self._at_disk.append(step)
         else:
             step()
+
+    def disk_breaks(self) -> None:
+        self.disk_hangs, self._hangs_since = True, self._clock.now
 
     def disk_heals(self) -> None:
         self.disk_hangs = False

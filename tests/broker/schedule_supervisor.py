@@ -16,6 +16,8 @@ from broker.settings import LeaseSettings
 #: Losses do not end a jobfile: it is to be fought over for the whole schedule.
 SETTINGS = LeaseSettings(max_losses=1000)
 TIMEOUT_S = 10.0
+#: As broker/start.py has it.
+_STILL_S = 200.0
 
 
 class Heartbeats:
@@ -57,10 +59,12 @@ class Supervisor:
     def __init__(self, hosts: Hosts, epoch: Epoch) -> None:
         self._hosts, self._epoch = hosts, epoch
         self.alive, self.stalled_until = True, 0.0
+        #: For how long it stalls between its last look for a later epoch and its next beat, which is its last word.
+        self.hold_s = 0.0
         self._times: tuple[float, float] | None = None
         self._counter = -1
         self._round = 0
-        self._reaping = False
+        self._reaping_since: float | None = None
         epoch.supervisors.append(self)
         self._then(0.0, self._begin_round)
         self._then(hosts.dice.uniform(0, SETTINGS.reap_every_s), self._reap)
@@ -111,6 +115,10 @@ class Supervisor:
     def _send(self, times: tuple[float, float], run_id: str, drift: bool) -> None:
         if self._leaves():
             return
+        hold_s, self.hold_s = self.hold_s, 0.0
+        self._then(hold_s, lambda: self._beat(times, run_id, drift, last=hold_s > 0))
+
+    def _beat(self, times: tuple[float, float], run_id: str, drift: bool, last: bool) -> None:
         epoch, at = self._epoch, times[0]
         if not self._hosts.rules.anchor:
             at = epoch.now_ms() / 1000
@@ -119,7 +127,9 @@ class Supervisor:
         epoch.counter = max(epoch.counter, self._counter)
         round_ = self._round
         request = Request(sha=epoch.scripts.sha("beat"), args=("", *args), on_reply=lambda _: self._beaten(times, round_))
-        self._then(self._hosts.transit_s(), lambda: epoch.arrive(request))
+        self._hosts.clock.after(self._hosts.transit_s(), lambda: epoch.arrive(request))
+        if last:
+            self.die()
         # Unless it was answered meanwhile, it comes to nothing and is tried again.
         self._then(TIMEOUT_S, lambda: self._next(round_, 2.0))
 
@@ -140,7 +150,6 @@ class Supervisor:
         self._hosts.note("server superseded", self._epoch.number)
         if self._epoch.up:
             self._epoch.die()
-        self._epoch.over = True
         self.die()
         return True
 
@@ -148,14 +157,15 @@ class Supervisor:
 
     def _reap(self) -> None:
         self._then(SETTINGS.reap_every_s, self._reap)
-        epoch = self._epoch
-        if self._times is None or self._reaping or not epoch.up:
+        epoch, now = self._epoch, self._hosts.clock.now
+        if self._times is None or not epoch.up:
             return
-        self._reaping = True
-        self._reaping = epoch.arrive(Request(sha=epoch.scripts.sha("reap"), args=("", 100), on_reply=self._reaped))
+        if self._reaping_since is None or now - self._reaping_since > TIMEOUT_S:
+            self._reaping_since = now
+            epoch.arrive(Request(sha=epoch.scripts.sha("reap"), args=("", 100), on_reply=self._reaped))
 
     def _reaped(self, _reply: object) -> None:
-        self._reaping = False
+        self._reaping_since = None
 
 
 @dataclass
@@ -169,7 +179,7 @@ class Mover:
 
     def __post_init__(self) -> None:
         self._first = self.hosts.heartbeats.read()
-        self._end = self.hosts.clock.now + self.hosts.rules.still_s
+        self._end = self.hosts.clock.now + _STILL_S
         self._watch()
 
     def _moves(self) -> bool:
@@ -195,7 +205,7 @@ class Mover:
         self.done = True
         if self.hosts.heartbeats.read() != self._first:
             # The folder is removed again.
-            self.hosts.newest, epoch.over, epoch.up = self.older.number, True, False
+            self.hosts.newest = self.older.number
             self.hosts.note("epoch given up", epoch.number)
             return
         epoch.start()
