@@ -37,6 +37,8 @@ class Seen:
     campaign: Campaign
     #: Keys that must be empty -> how much is in them.
     sizes: dict[str, int]
+    #: Result records that nobody has removed: garbage, which is counted and not judged.
+    records: int
     #: Processes of ours that live on.
     processes: tuple[str, ...]
     #: What ended that nobody had touched.
@@ -46,12 +48,13 @@ class Seen:
         kinds = Counter(blow.fault.kind.value for blow in self.blows)
         cut = sum(not run.ended for run in self.runs)
         return (f"seed {self.plan.seed}: {len(self.blows)} faults ({', '.join(f'{n} {kind}' for kind, n in sorted(kinds.items()))}); "
-                f"{len(self.plan.works)} jobfiles, {len(self.runs)} runs, {cut} cut short")  # fmt: skip
+                f"{len(self.plan.works)} jobfiles, {len(self.runs)} runs, {cut} cut short"
+                + (f", {self.records} records left" if self.records else ""))  # fmt: skip
 
 
 def judge(seen: Seen) -> list[str]:
     """Everything that breaks the promise, in words; empty if nothing does."""
-    return [*_lost(seen), *_twice(seen), *_cut_without_cause(seen), *_wrongly_recorded(seen), *_left(seen)]
+    return [*_lost(seen), *_twice(seen), *_ran_on(seen), *_cut_without_cause(seen), *_wrongly_recorded(seen), *_left(seen)]
 
 
 def _lost(seen: Seen) -> list[str]:
@@ -76,6 +79,15 @@ def _twice(seen: Seen) -> list[str]:
     ends = Counter(run.name for run in seen.runs if run.ended)
     twice = {*(name for name, times in ends.items() if times > 1), *seen.again}
     return [*overlaps, *(f"DONE TWICE {name}" for name in sorted(twice))]
+
+
+def _ran_on(seen: Seen) -> list[str]:
+    """From the moment a jobfile was taken from its node anybody could start it: until then it must have been frozen or ended there."""
+    lost = {(name, attempt.number, attempt.block): attempt.ended_at or 0.0
+            for name, job in seen.jobs.items() for attempt in (*job.earlier, job.latest) if attempt.ending == "lost"}  # fmt: skip
+    keys = {run.token: (run.name, run.attempt, seen.blocks.get(run.token)) for run in seen.runs}
+    return [f"RAN ON for {run.last - lost[keys[run.token]]:.3f} s after it was taken from its node: {run}"
+            for run in seen.runs if run.last > lost.get(keys[run.token], run.last)]  # fmt: skip
 
 
 def _cut_without_cause(seen: Seen) -> list[str]:

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import servers
@@ -121,7 +120,7 @@ class Round:
     def _write(self) -> None:
         for work in self.plan.works:
             ticks = max(1, round(work.seconds * 10))
-            escape = f"setsid {self.machine.log.ticker} {work.name} {ticks + 10} &" if work.escapes else ""
+            escape = f"setsid {self.machine.log.ticker} {work.name} {ticks + 200} &" if work.escapes else ""
             path = self.machine.folder / f"qsub_{work.name}.sh"
             path.write_text(_TEXT.format(name=work.name, log=self.machine.log.path, escape=escape, ticks=ticks))
 
@@ -255,7 +254,8 @@ class Round:
             blocks={words[3]: words[6] for words in lines if len(words) > 6},
             made=frozenset(path.stem.removeprefix("qsub_") for path in machine.folder.glob("*.made")),
             again=tuple(words[2] for words in lines if words[1] == "again"),
-            jobs=machine.jobs(), campaign=campaign, sizes=self._sizes(), processes=tuple(machine.processes()),
+            jobs=machine.jobs(), campaign=campaign, sizes=self._sizes(),
+            records=sum(path.is_file() for path in machine.home.records_dir.rglob("*")), processes=tuple(machine.processes()),
             surprises=tuple(self.surprises),
         )  # fmt: skip
 
@@ -268,7 +268,6 @@ class Round:
             "suspects": client.zcard("suspects"),
             "returning": client.zcard("returning"),
             "unacked": client.hlen("unacked"),
-            "records": sum(path.is_file() for path in Path(self.machine.home.records_dir).rglob("*")),
         }
         client.close()
         return sizes

@@ -4,18 +4,18 @@ import os
 import random
 import re
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 from chaos.fault_judgement import Seen, judge
-from chaos.fault_plan import Kind, Plan, Work, draw
+from chaos.fault_plan import OF_NODE, Kind, Plan, Work, draw
 from chaos.random_faults import Round
 from whole.machine import machine_in
 from whole.run_log import Run
 
-from broker.records import Campaign, State
+from broker.records import Attempt, Campaign, Job, State
 
 #: `make soak` sets it: how long to go on, with one seed after another.
 SOAK_S = float(os.environ.get("NUNATAK_SOAK_SECONDS") or 0)
@@ -53,11 +53,16 @@ def test_a_seed_always_draws_the_same_plan_and_another_seed_another_one():
     assert draw(7, 45.0) != draw(8, 45.0)
 
 
-def test_two_minutes_have_at_least_seventy_faults_of_every_kind():
-    for seed in range(20):
-        faults = draw(seed, 120.0).faults
-        assert len(faults) >= 70, seed
-        assert {fault.kind for fault in faults} == set(Kind), seed
+def test_two_minutes_have_at_least_seventy_faults_and_a_few_plans_have_every_kind():
+    plans = [draw(seed, 120.0) for seed in range(20)]
+    assert min(len(plan.faults) for plan in plans) >= 70
+    assert {fault.kind for plan in plans[:3] for fault in plan.faults} == set(Kind)
+
+
+def test_a_plan_leaves_the_broker_alone_for_long_enough_that_leases_run_out():
+    faults = draw(7, 120.0).faults
+    assert {fault.kind for fault in faults if fault.at_s % 45 < 25} <= OF_NODE
+    assert {fault.kind for fault in faults} - OF_NODE
 
 
 # -- the judge ---------------------------------------------------------------------------------------------------------------------------
@@ -71,7 +76,7 @@ def _seen(*runs: Run, again: tuple[str, ...] = ()) -> Seen:
         plan=Plan(seed=0, works=(Work(name="A", seconds=2.0, escapes=False),), faults=()), blows=(), runs=runs,
         blocks={run.token: "n0-1" for run in runs}, made=frozenset("A"), again=again, jobs={},
         campaign=Campaign(name="c", number="1", options={}, counts={**dict.fromkeys(State, 0), State.DONE: 1}, skipped=0, paused=None),
-        sizes={"leases": 0}, processes=(), surprises=(),
+        sizes={"leases": 0}, records=0, processes=(), surprises=(),
     )  # fmt: skip
 
 
@@ -108,3 +113,14 @@ def test_the_judge_sees_what_is_lost_and_what_is_left():
 
 def test_the_judge_wants_a_cause_for_each_run_that_was_cut_short():
     assert _words(_seen(replace(_RUN, ended=False))) == ["CUT SHORT"]
+
+
+def test_the_judge_sees_a_run_that_showed_a_sign_of_life_after_it_was_taken_from_its_node():
+    nothing = dict.fromkeys(f.name for f in fields(Attempt))
+    lost = Attempt(**{**nothing, "number": 1, "block": "n0-1", "ending": "lost", "ended_at": 11.0})
+    job = Job(
+        job_id="i", directory="d", name="A", campaign="c", state=State.DONE, priority=5, per_node=0, failures=0, deliveries=2, losses=1,
+        cancelling=False, skipped=False, queued_at=None, latest=replace(lost, number=2, ending="done"), earlier=(lost,),
+    )  # fmt: skip
+    assert _words(replace(_seen(_RUN), jobs={"A": job})) == ["RAN ON"]
+    assert _words(replace(_seen(replace(_RUN, last=10.9)), jobs={"A": job})) == []
