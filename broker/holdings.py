@@ -67,8 +67,12 @@ class Holdings:
         self.last_turn = time.monotonic()
         if self.adopted:
             return True
+        now = boottime()
         with self._lock:
             occupied = len(self._unsettled())
+            if any(h.deadline <= now for h in self._occupying()):
+                # It stands still and may wait again: until the renewer knows, a claim might take it away from its own frozen copy.
+                return False
         return not self._draining and occupied < self.limits.slots and time.monotonic() >= self._not_before
 
     def nothing_fits(self, wait_s: float) -> None:

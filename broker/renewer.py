@@ -181,8 +181,10 @@ class Renewer:
         self._every_s = renewal.safe_s / RENEWALS_PER_SAFE_TIME
         self._renew_at = time.monotonic() + self._every_s
         self.watcher.contact(renewal.counter, renewal.fresh_s)
-        for claim, word in zip(held, renewal.words, strict=True):
+        # What waits is taken back first: a loss makes room, and the next claim might get just that jobfile, away from its own frozen copy.
+        for claim, word in sorted(zip(held, renewal.words, strict=True), key=lambda pair: pair[1] is not Word.WAITING):
             self._obey(leases, claim, word, sent, renewal)
+        self.holdings.wake()
 
     def _obey(self, leases: Leases, held: Held, word: Word, sent: float, renewal: Renewal) -> None:
         token = held.token

@@ -32,6 +32,12 @@ class Heard:
     """A watcher that writes down what it is told."""
 
     words: list[str] = field(default_factory=list)
+    #: Done whenever a claim is lost.
+    on_lost: Callable[[], object] = lambda: None
+
+    def lost(self, _token: str) -> None:
+        self.words.append("lost")
+        self.on_lost()
 
     def __getattr__(self, word: str) -> Callable[..., None]:
         return lambda *_values: self.words.append(word)
@@ -242,3 +248,29 @@ def test_a_silent_broker_that_stands_still_moves_deadlines_but_not_those_that_ha
     assert bench.holdings.run_on(now + 10_000) == [running.token]
     assert bench.holdings.deadline(running.token) == now + 10_000
     assert bench.holdings.deadline(frozen.token) == now - 1
+
+
+def test_what_waits_is_taken_back_before_a_loss_makes_room_for_a_claim(bench: Bench) -> None:
+    bench.enqueue("a", "b")
+    taken, kept = bench.claim(), bench.claim()
+    # So that the one that is renewed first is the one that somebody else gets.
+    bench.scripts.relane([(taken.job_id, "9.0.0.1")])
+    bench.pass_s(LEASE.lease_s + 1)
+    bench.scripts.reap()
+    other = bench.leases.claim("other", THERE, ROOM)
+    assert other is not None
+    assert other.job_id == taken.job_id
+    # As if Celery's loop claimed at the very moment that a loss makes room.
+    bench.heard.on_lost = lambda: bench.leases.claim(bench.holdings.token, HERE, ROOM)
+    assert {"lost", "taken_back"} <= set(bench.turn())
+    assert not bench.holdings.is_concluded(kept.token), "it is lost to a claim of its own worker"
+
+
+def test_nothing_is_claimed_while_a_claim_has_passed_its_deadline(bench: Bench) -> None:
+    bench.enqueue("a", "b")
+    claim = bench.claim()
+    assert bench.holdings.may_claim()
+    bench.holdings._held[claim.token].deadline = boottime() - 1
+    assert not bench.holdings.may_claim()
+    bench.turn()
+    assert bench.holdings.may_claim()
