@@ -47,6 +47,7 @@ def succession(place: Rig, ledger: Ledger) -> None:
     took, bare = [], []
     for _ in range(DEATHS):
         with node(place, ledger, 2) as made:
+            # Past its start, which is not what is measured.
             time.sleep(1.5)
             took.append(succession_s(made))
         bare.append(seconds(bare_celery_mb))
@@ -60,6 +61,7 @@ def footprint(place: Rig, ledger: Ledger, slots: int, idle_s: float) -> None:
         worker = made.worker()
         assert worker is not None
         pids = {"guard": made.guard, "worker": worker}
+        # Idle is what comes after its start.
         time.sleep(2.0)
         shares = idle_share(pids, idle_s) if idle_s else {}
         for name, pid in pids.items():

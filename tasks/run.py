@@ -138,7 +138,7 @@ class Runner:
         if error.stage == "leaving":
             return Ended(ended_for=EndedFor.LEAVE)
         if error.stage == "deadline":
-            # Its lease was about to end: nobody's fault, and it waits again.
+            # Its start took until the lease's end. It counts as a loss, so that a filesystem that always hangs there is not tried for ever.
             return Ended(ended_for=EndedFor.UNKNOWN)
         return Ended(start_failed=StartFailed(stage=error.stage, errno=error.errno, message=error.message))
 

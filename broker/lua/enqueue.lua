@@ -43,7 +43,7 @@ end
 
 -- An ended jobfile may be enqueued by another campaign: the record, and the count, go over to it.
 local function adopt(id)
-  local v = fields(id, 'state', 'campaign', 'skipped')
+  local v = fields(id, 'state', 'campaign')
   if v[2] == campaign then return end
   if v[1] then
     redis.call('HINCRBY', 'counts:' .. v[2], v[1], -1)

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from whole.machine import Said
 
 from broker.claim import Claim
 from broker.enqueue import Entry, enqueue, job_id
@@ -77,23 +77,6 @@ class Queue:
 
     def lane(self, name: str) -> str:
         return str(self.broker.client.hget(f"job:{job_id(str(self.folder), name)}", "lane"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 Command = Callable[..., Said]
