@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test soak check clean
+.PHONY: help install install-dev demo cluster test soak check clean
 
 # The environment's folder; docker-compose.test.yml puts it elsewhere.
 VENV ?= .venv
@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 DEMO := demo/region_03_conus/jobfiles/2m
 # The demo has a broker of its own: a user's is not touched.
 DEMO_HOME := $(CURDIR)/demo/home
-# What `make test PYTESTARGS=…` adds.
+# What `make test PYTESTARGS=…` and `make cluster CLUSTERARGS=…` add.
 PYTESTARGS ?=
+CLUSTERARGS ?=
 
 # The first of these that is 3.11 or later and can make an environment; `make PYTHON=… install` names another.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -32,6 +33,11 @@ demo: install ## runs 40 sample jobfiles in ./demo, with a broker of their own; 
 	$(BIN)/nunatak broker stop || status=$$(( status ? status : $$? )); \
 	exit $$status
 
+# As root, with Debian's slurmctld, slurmd, munge and iproute2. What CLUSTERARGS may be: `make cluster CLUSTERARGS=--help`.
+CLUSTER := PYTHONPATH=tests $(BIN)/python -P -m cluster.command
+cluster: install ## a real Slurm cluster on this machine, with a shell on its login host; gone when the shell ends
+	$(CLUSTER) play $(CLUSTERARGS)
+
 test: install-dev ## runs the tests
 	$(BIN)/python -I -m pytest $(PYTESTARGS)
 
@@ -44,7 +50,8 @@ check: install-dev ## ruff, mypy --strict, and the tests of the layers and of wh
 	$(BIN)/mypy --strict
 	$(BIN)/python -I -m pytest -q tests/test_layers.py tests/test_repository.py
 
-clean: ## removes what the other targets made (stops the demo's broker first)
+clean: ## removes what the other targets made (stops the demo's broker and takes the cluster down first)
+	if [ -x $(BIN)/python ] && [ -e .cluster ]; then $(CLUSTER) down; fi
 	if [ -x $(BIN)/nunatak ] && [ -e "$(DEMO_HOME)/address.json" ]; then \
 	NUNATAK_HOME="$(DEMO_HOME)" $(BIN)/nunatak broker stop --force || echo "the demo's broker could not be stopped" >&2; fi
 	rm -rf $(VENV) demo build nunatak.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
