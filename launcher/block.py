@@ -92,10 +92,45 @@ class Block:
     reason: str = ""
     #: A local block's process, by which a later launcher finds it; None: not known, or not a local block.
     process: Process | None = None
+    #: The queue that it waits in; empty: the cluster's default.
+    partition: str = ""
+    #: When it began to run, as its scheduler or its script says; None: it has not, or nobody has said so.
+    started_at: float | None = None
+    #: How long it may last; None: no limit.
+    walltime_s: float | None = None
+    #: What one node costs in an hour; 0: nothing.
+    su_per_node_hour: float = 0.0
+    #: How long every node is charged at least, once the block has started.
+    least_charged_s: float = 0.0
+    #: When its scheduler last mentioned it; None: never, or it is not asked by a list.
+    seen_at: float | None = None
+    #: Since when all answers of a healthy scheduler have lacked it; None: the last one had it, or there was none.
+    missing_since: float | None = None
+    #: When its nodes were told to claim nothing more; None: they were not.
+    drained_at: float | None = None
+    #: The Parsl config whose provider started it; empty: a provider of ours did.
+    parsl_config: str = ""
 
     def __post_init__(self) -> None:
         if not _BLOCK_ID.fullmatch(self.block_id):
             raise ValueError(f"block_id={self.block_id!r}: use up to 63 letters, digits, - and _, and begin with a letter or digit")
+
+    @property
+    def su_max(self) -> float | None:
+        """What it can cost at most; None: nobody can say, for it has no walltime."""
+        if not self.su_per_node_hour:
+            return 0.0
+        return None if self.walltime_s is None else self._su_of(self.walltime_s)
+
+    def su(self, now: float) -> float:
+        """What it has cost so far, or in all; nothing before its start."""
+        if self.started_at is None:
+            return 0.0
+        until = self.ended_at if self.ended_at is not None else min(now, self.ends_at or now)
+        return self._su_of(until - self.started_at)
+
+    def _su_of(self, elapsed_s: float) -> float:
+        return self.nodes * max(elapsed_s, self.least_charged_s) / 3600 * self.su_per_node_hour
 
     def to_fields(self) -> dict[str, str]:
         """What the ledger keeps; an empty text is "not known"."""
@@ -113,6 +148,15 @@ class Block:
             "cancelled_at": _seconds(self.cancelled_at),
             "reason": self.reason,
             "process": self.process.to_text() if self.process else "",
+            "partition": self.partition,
+            "started_at": _seconds(self.started_at),
+            "walltime_s": _seconds(self.walltime_s),
+            "su_per_node_hour": str(self.su_per_node_hour),
+            "least_charged_s": str(self.least_charged_s),
+            "seen_at": _seconds(self.seen_at),
+            "missing_since": _seconds(self.missing_since),
+            "drained_at": _seconds(self.drained_at),
+            "parsl_config": self.parsl_config,
         }
 
     @classmethod
@@ -133,6 +177,15 @@ class Block:
             cancelled_at=_time(fields.get("cancelled_at")),
             reason=fields.get("reason", ""),
             process=Process.from_text(fields.get("process", "")),
+            partition=fields.get("partition", ""),
+            started_at=_time(fields.get("started_at")),
+            walltime_s=_time(fields.get("walltime_s")),
+            su_per_node_hour=float(fields.get("su_per_node_hour") or 0.0),
+            least_charged_s=float(fields.get("least_charged_s") or 0.0),
+            seen_at=_time(fields.get("seen_at")),
+            missing_since=_time(fields.get("missing_since")),
+            drained_at=_time(fields.get("drained_at")),
+            parsl_config=fields.get("parsl_config", ""),
         )
 
 

@@ -1,7 +1,7 @@
 """What can go wrong with a site or a block; each error's text ends with what to do next."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -30,7 +30,35 @@ class BadTemplate(LauncherError):
 
 
 class SubmitFailed(LauncherError):
-    """A block could not be submitted; its script is kept where the text says, to be tried by hand."""
+    """A block could not be submitted, as far as is known; its script is kept where the text says, to be tried by hand."""
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        #: The scheduler said no, for certain. Otherwise the block may have been submitted all the same.
+        self.refused = refused
+
+
+class SubmitRefused(LauncherError):
+    """The ledger allows no other block now; nothing was submitted."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{REFUSALS.get(why, f'the ledger said {why!r}')}. Nothing was submitted")
+        #: The ledger's word.
+        self.why = why
+
+
+#: What the ledger's words mean.
+REFUSALS: Mapping[str, str] = {
+    "exists": "a block of this name is recorded already",
+    "changed": "another launcher has submitted a block in this moment, or one has ended; look again",
+    "cap": "the site has as many blocks as are allowed",
+    "hour": "the site has had as many submissions in the last hour as are allowed",
+    "paused": "the site is paused; lift it with `nunatak blocks resume` when its reason is gone",
+}
+
+
+class CancelFailed(LauncherError):
+    """The scheduler could not be told to end a block; the next look at it tells it again."""
 
 
 class NoProgram(LauncherError):

@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from launcher import process
+from launcher.answer import Heard
 from launcher.block import Block, BlockState
-from launcher.errors import LauncherError, SubmitFailed
-from launcher.local_state import Sighting, gather, judge, script_process
+from launcher.errors import CancelFailed, SubmitFailed
+from launcher.local_state import gather, judge, script_process
+from launcher.order import Order
 from launcher.site import Site
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,7 @@ class LocalBlocks:
         slots = site.max_workers or len(os.sched_getaffinity(0))
         return replace(block, slots=slots, ends_at=ends_at, process=process.here())
 
-    def submit(self, site: Site, block: Block, folder: Path, command: Sequence[str]) -> Block:
+    def submit(self, site: Site, block: Block, folder: Path, order: Order) -> Block:
         """Start the block's script in the background. Raises SubmitFailed."""
         # Parsl takes 0.34 s to import, and most commands do not start a block.
         from parsl.errors import ParslError
@@ -35,29 +37,30 @@ class LocalBlocks:
 
         provider = LocalBlockProvider(site, block.block_id, folder)
         try:
-            job_id = provider.submit(shlex.join(command), 1, block.block_id)
+            job_id = provider.submit(shlex.join(order.command), 1, block.block_id)
         except (ParslError, OSError, subprocess.SubprocessError) as error:
             what = f"block {block.block_id} could not be started: {error}"
             raise SubmitFailed(f"{what}. Its script is kept in {folder}: try it by hand") from error
-        return replace(block, state=BlockState.RUNNING, job_id=job_id, process=process.find(process.here(), int(job_id)) or block.process)
+        found = process.find(process.here(), int(job_id)) or block.process
+        return replace(block, state=BlockState.RUNNING, job_id=job_id, started_at=block.submitted_at, process=found)
 
-    def look(self, block: Block, folder: Path, now: float) -> Sighting:
-        """What can be said of the block from this host."""
-        return judge(gather(block, folder, now))
+    def look_all(self, blocks: Sequence[tuple[Block, Path]], now: float, timeout_s: float) -> Heard:  # noqa: ARG002  # asks nobody
+        """What can be said of them from this host."""
+        return Heard(sightings={block.block_id: judge(gather(block, folder, now)) for block, folder in blocks})
 
-    def cancel(self, site_name: str, block: Block, folder: Path) -> None:
+    def cancel(self, block: Block, folder: Path, timeout_s: float) -> None:  # noqa: ARG002  # asks nobody
         """SIGTERM to the block's process, if it still is this block's."""
         from launcher.local_provider import LocalBlockProvider
 
         place = process.here()
         if block.process is None or block.process.host != place.host:
             host = block.process.host if block.process else "an unknown host"
-            raise LauncherError(f"block {block.block_id} runs on {host}, and this is {place.host}: cancel it there")
+            raise CancelFailed(f"block {block.block_id} runs on {host}, and this is {place.host}: cancel it there")
         alive = _living(block.process, folder, place)
         if alive is None:
             log.info("block.cancel_found_nothing block=%s", block.block_id)
             return
-        provider = LocalBlockProvider(Site(name=site_name), block.block_id, folder)
+        provider = LocalBlockProvider(Site(name=block.site), block.block_id, folder)
         provider.adopt(str(alive.pid))
         provider.cancel([str(alive.pid)])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from launcher.block import Block, BlockState
 from launcher.local_files import IDENTITY, exit_code_text
 from launcher.process import PROC, Process, here, is_alive, read_stat
+from launcher.sighting import Sighting
 
 #: Parsl waits 30 s for a script to start; after twice that, a block of which there is no trace was never started.
 START_S = 60.0
@@ -29,16 +30,6 @@ class Facts:
     cancelled: bool
     #: How long ago it was submitted.
     age_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sighting:
-    """A state and why."""
-
-    #: What the block is in.
-    state: BlockState
-    #: Why, for a person; empty if the state says it all.
-    reason: str = ""
 
 
 def gather(block: Block, folder: Path, now: float, proc: Path = PROC) -> Facts:

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from launcher.answer import Heard
 from launcher.block import Block
 from launcher.errors import LauncherError
 from launcher.local_block import LocalBlocks
-from launcher.local_state import Sighting
+from launcher.order import Order
+from launcher.parsl_block import ParslBlocks
 from launcher.site import PROVIDERS, Site
+from launcher.slurm_block import SlurmBlocks
 
 
 class Blocks(Protocol):
@@ -17,17 +20,17 @@ class Blocks(Protocol):
     def intend(self, site: Site, block: Block) -> Block:
         """What can be said of the block before it is submitted."""
 
-    def submit(self, site: Site, block: Block, folder: Path, command: Sequence[str]) -> Block:
+    def submit(self, site: Site, block: Block, folder: Path, order: Order) -> Block:
         """Submit it through Parsl; the block with its job id. Raises SubmitFailed."""
 
-    def look(self, block: Block, folder: Path, now: float) -> Sighting:
-        """What is known of it now; UNKNOWN where nobody can say."""
+    def look_all(self, blocks: Sequence[tuple[Block, Path]], now: float, timeout_s: float) -> Heard:
+        """What is known now of these blocks, none of them over, each with its folder; UNKNOWN where nobody can say."""
 
-    def cancel(self, site_name: str, block: Block, folder: Path) -> None:
-        """Ask it to end, through Parsl."""
+    def cancel(self, block: Block, folder: Path, timeout_s: float) -> None:
+        """Ask it to end, through Parsl. Raises CancelFailed."""
 
 
-_TABLE: Mapping[str, Callable[[], Blocks]] = {"local": LocalBlocks}
+_TABLE: Mapping[str, Callable[[], Blocks]] = {"local": LocalBlocks, "slurm": SlurmBlocks, "parsl": ParslBlocks}
 assert set(_TABLE) == set(PROVIDERS)
 
 

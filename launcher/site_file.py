@@ -1,74 +1,76 @@
-"""Reads a site from its TOML file: `slurm_templates/sites/NAME.toml`, or a file of the user's own."""
+"""Finds and reads the site that `-f` names: a site file, or a Parsl config."""
 
-import re
-import tomllib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from launcher.errors import BadSite, NoSite, did_you_mean
+from launcher.errors import NoSite, did_you_mean
+from launcher.parsl_config import read_parsl_config
 from launcher.shipped import SITES_DIR
-from launcher.site import CHECKS, Site, complaint
+from launcher.site import Site
+from launcher.site_toml import read_toml
 
-#: tomllib says where only in its message (Python 3.14 is the first with an attribute).
-_TOML_LINE = re.compile(r"\(at line (\d+), column \d+\)")
-
-
-def load_site(name_or_path: str, folders: Sequence[Path] = (SITES_DIR,)) -> Site:
-    """The site of this name in the first folder that has it, or of this path (anything with a slash or ending in `.toml`)."""
-    return read_site(_find(name_or_path, folders))
+#: In this order, where both exist: a site file may name a Parsl config and say more than it can.
+_SUFFIXES = (".toml", ".py")
 
 
-def site_names(folders: Sequence[Path] = (SITES_DIR,)) -> tuple[str, ...]:
-    """The names that `-f` takes."""
-    return tuple(sorted({file.stem for folder in folders for file in folder.glob("*.toml")}))
+def load_site(word: str, folders: Sequence[Path] = (SITES_DIR,)) -> Site:
+    """The site of this name or path. Raises NoSite, BadSite.
+
+    What has a slash or ends in `.toml` or `.py` is a path, of which the ending may be left out. Anything else is a name: `NAME.toml`, then
+    `NAME.py`, in each of the folders and then in the working directory. The site's notes say which file was taken where there were two.
+    """
+    taken, *others = _found(word, folders)
+    return read_site(taken, *_passed_over(taken, others))
 
 
-def read_site(path: Path) -> Site:
-    """The site in this file. Raises BadSite with file, line and remedy, NoSite if the file cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise NoSite(f"cannot read the site file {path}: {error.strerror}. Give its name or its path with -f") from error
-    except UnicodeDecodeError as error:
-        raise BadSite(path, 1, f"the file is not UTF-8 (byte {error.start})", "Save it as UTF-8") from error
-    return parse_site(path, text)
+def find_site(word: str, folders: Sequence[Path] = (SITES_DIR,)) -> Path:
+    """The file that `load_site` would read. Raises NoSite."""
+    return _found(word, folders)[0]
 
 
-def parse_site(path: Path, text: str) -> Site:
-    """The site in this text; `path` gives its name and stands in the errors."""
-    values = _parse_toml(path, text)
-    for key, value in values.items():
-        if key not in CHECKS:
-            raise BadSite(path, _line_of(text, key), f"unknown key {key!r}", did_you_mean(key, CHECKS))
-        if reason := complaint(key, value):
-            raise BadSite(path, _line_of(text, key), reason, f"Correct the value of {key}")
-    try:
-        return Site(name=path.stem, **values)
-    except ValueError as error:
-        raise BadSite(path, _line_of(text, "nodes_per_block"), str(error), "Correct or remove the line") from error
+def read_site(path: Path, *notes: str) -> Site:
+    """The site in this file, with these notes before its own. Raises BadSite with file, line and remedy, NoSite if it cannot be read."""
+    read = read_parsl_config if path.suffix == ".py" else read_toml
+    return read(path).to_site(*notes)
 
 
-def _find(name_or_path: str, folders: Sequence[Path]) -> Path:
-    if "/" in name_or_path or name_or_path.endswith(".toml"):
-        return Path(name_or_path).expanduser()
+def site_files(folders: Sequence[Path] = (SITES_DIR,)) -> dict[str, Path]:
+    """The names that `-f` takes wherever one stands, each with its file."""
+    found: dict[str, Path] = {}
     for folder in folders:
-        if (file := folder / f"{name_or_path}.toml").is_file():
-            return file
-    raise NoSite(f"no site is called {name_or_path!r}. {did_you_mean(name_or_path, site_names(folders))}")
+        for suffix in _SUFFIXES:
+            for file in sorted(folder.glob(f"*{suffix}")):
+                found.setdefault(file.stem, file)
+    return dict(sorted(found.items()))
 
 
-def _parse_toml(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = _TOML_LINE.search(str(error))
-        line = int(found[1]) if found else text.count("\n") + 1
-        raise BadSite(path, line, f"not TOML: {error}", "Lines are KEY = VALUE, texts stand in quotes") from error
+def _is_path(word: str) -> bool:
+    return "/" in word or word.endswith(_SUFFIXES)
 
 
-def _line_of(text: str, key: str) -> int:
-    """The line on which a top-level key or its table stands; 1 if it is spelled in a way that we do not search for."""
-    name = re.escape(key)
-    found = re.search(rf"""^[ \t]*(?:\[+\s*)?["']?{name}["']?[ \t]*[=.\]]""", text, re.MULTILINE)
-    return text.count("\n", 0, found.start()) + 1 if found else 1
+def _candidates(word: str, folders: Sequence[Path]) -> Iterator[Path]:
+    # The working directory is last: a file that happens to lie there must not take the place of a site that is known.
+    for folder in [Path()] if _is_path(word) else [*folders, Path()]:
+        for suffix in [""] if word.endswith(_SUFFIXES) else _SUFFIXES:
+            # Not Path.expanduser, which raises where nobody is called so.
+            yield folder / os.path.expanduser(f"{word}{suffix}")
+
+
+def _found(word: str, folders: Sequence[Path]) -> list[Path]:
+    found = [path for path in _candidates(word, folders) if path.is_file()]
+    if not found:
+        raise NoSite(_nothing(word, folders))
+    return found
+
+
+def _passed_over(taken: Path, others: Sequence[Path]) -> Iterator[str]:
+    if others:
+        yield f"site {taken.stem} is {taken}; to have {' or '.join(map(str, others))} instead, give that path with -f"
+
+
+def _nothing(word: str, folders: Sequence[Path]) -> str:
+    if _is_path(word):
+        endings = "" if word.endswith(_SUFFIXES) else f" ({' or '.join(word + suffix for suffix in _SUFFIXES)})"
+        return f"there is no site file {word}{endings}. Correct the path; nunatak sites list shows the sites that have a name"
+    return f"no site is called {word!r}, and no file here. {did_you_mean(word, site_files(folders))}"

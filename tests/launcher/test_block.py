@@ -19,6 +19,15 @@ def test_a_block_comes_back_from_its_fields_as_it_was():
         ends_at=9.25,
         reason="x",
         process=Process(host="h", boot="b", pid=77, started=12),
+        partition="normal",
+        started_at=2.5,
+        walltime_s=3600.0,
+        su_per_node_hour=1.5,
+        least_charged_s=900.0,
+        seen_at=4.0,
+        missing_since=5.0,
+        drained_at=6.0,
+        parsl_config="/x.py",
     )
     assert Block.from_fields("b1", block.to_fields()) == block
     assert all(isinstance(value, str) for value in block.to_fields().values())
@@ -52,3 +61,29 @@ def test_what_is_over_stays_so_and_every_live_state_can_end():
 def test_a_block_id_that_is_no_word_is_refused(bad):
     with pytest.raises(ValueError, match="use up to 63 letters"):
         Block(block_id=bad, site="local", provider="local")
+
+
+def _charged(**changes: object) -> Block:
+    values = {"walltime_s": 7200.0, "su_per_node_hour": 1.5, "least_charged_s": 900.0, "nodes": 4, "started_at": 1000.0} | changes
+    return Block(block_id="b1", site="s", provider="slurm", **values)
+
+
+def test_a_block_costs_nodes_times_hours_times_the_rate():
+    assert _charged().su_max == 4 * 2 * 1.5
+    assert _charged().su(now=1000.0 + 3600) == 4 * 1.5
+    assert _charged(ended_at=2800.0).su(now=99_999.0) == 4 * 0.5 * 1.5
+
+
+def test_a_block_that_has_not_started_costs_nothing_and_a_short_one_the_least():
+    assert _charged(started_at=None).su(now=99_999.0) == 0
+    assert _charged(ended_at=1001.0).su(now=99_999.0) == 4 * 0.25 * 1.5
+    assert _charged(walltime_s=60.0).su_max == 4 * 0.25 * 1.5
+
+
+def test_a_block_that_nobody_looks_at_costs_nothing_after_its_end():
+    assert _charged(ends_at=8200.0).su(now=99_999.0) == 4 * 2 * 1.5
+
+
+def test_without_a_walltime_nobody_can_say_what_a_block_may_cost():
+    assert _charged(walltime_s=None).su_max is None
+    assert _charged(walltime_s=None, su_per_node_hour=0.0).su_max == 0
