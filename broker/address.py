@@ -36,6 +36,8 @@ class Address:
     started_at: float
     #: An external server's URL, which may hold a password; empty: our own server.
     url: str = ""
+    #: It was stopped because its host let it go (a signal, the end of its batch job) and not by its user: `tick` starts it again.
+    is_wanted: bool = False
 
     @property
     def is_stopped(self) -> bool:

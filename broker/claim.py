@@ -1,7 +1,8 @@
 """A claim: one jobfile in the hands of one holder, as the server answered it."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 
@@ -36,7 +37,7 @@ class Claim:
 
     def to_blob(self) -> dict[str, Any]:
         """As JSON values, for the guard to keep: the next worker of the node carries on with it (LEASES rule 16)."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_blob(cls, blob: dict[str, Any]) -> Self:
@@ -48,19 +49,12 @@ def text(value: Any) -> Any:
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
 
-def pairs(flat: Sequence[Any]) -> dict[str, str]:
-    """A flat reply (field, value, field, value …) as a dict; RESP3 servers send a dict."""
-    if isinstance(flat, dict):
-        return {text(k): text(v) for k, v in flat.items()}
-    return {text(k): text(v) for k, v in zip(flat[::2], flat[1::2], strict=True)}
-
-
 def parse_claim(reply: Sequence[Any], token: str) -> Claim | None:
     """The server's answer to a claim; None if it gave nothing out."""
     if text(reply[0]) != "claimed":
         return None
     _, safe_ms, job_id, job, campaign = reply
-    record = pairs(job)
+    record = json.loads(text(job))
     return Claim(
         token=token,
         job_id=text(job_id),
@@ -73,5 +67,5 @@ def parse_claim(reply: Sequence[Any], token: str) -> Claim | None:
         failures=int(record.get("failures", 0)),
         # A suspect gets a node of its own, so that it takes no neighbours with it.
         per_node=1 if "alone" in record else int(record["lane"].split(".")[1]),
-        campaign=pairs(campaign),
+        campaign=json.loads(text(campaign)),
     )

@@ -1,10 +1,24 @@
 """One claim in a worker's hands, how far it has come, and how it may end there: values only."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from broker.claim import Claim
-from broker.lease import Outcome
+from broker.lease import Outcome, Room
+
+#: How long a worker for which nothing fits waits before it asks again.
+UNFIT_S = 20.0
+
+
+class Asker(Enum):
+    """Who asks the broker for another jobfile."""
+
+    #: Celery's event loop, over its own connection.
+    LOOP = "loop"
+    #: The renewer, along with a settle.
+    RENEWER = "renewer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +73,14 @@ class NodeLimits:
     deadline_unix: float | None = None
     #: Numbers of the campaigns it may claim from; empty: all.
     campaigns: tuple[str, ...] = ()
+
+
+def room_beside(limits: NodeLimits, claims: Iterable[Claim]) -> Room:
+    """What the node has left beside these. A jobfile without a share of its own takes one slot's."""
+    slot_share = 1.0 / limits.slots
+    taken = sum(1.0 / claim.per_node if claim.per_node else slot_share for claim in claims)
+    remaining = None if limits.deadline_unix is None else max(0.0, limits.deadline_unix - time.time())
+    return Room(free_share=max(0.0, 1.0 - taken), slot_share=slot_share, remaining_s=remaining, campaigns=limits.campaigns)
 
 
 #: An acknowledgement without a conclusion is Celery's word alone: revoked, Flower's button, an unknown task (LEASES rule 17).

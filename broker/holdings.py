@@ -10,11 +10,12 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from broker.claim import Claim
-from broker.holding import LOST, NO_OUTCOME, Conclusion, HandBack, Holding, NodeLimits, boottime
+from broker.claim import Claim, parse_claim, text
+from broker.holding import LOST, NO_OUTCOME, UNFIT_S, Asker, Conclusion, HandBack, Holding, NodeLimits, boottime, room_beside
 from broker.lease import Held, Phase, Room, new_token
 
 
@@ -33,8 +34,11 @@ class Holdings:
     _busy_until: float = field(default_factory=time.monotonic)
     #: When Celery's event loop last asked whether it may claim, which it does at each turn.
     last_turn: float = field(default_factory=time.monotonic)
-    #: Claims of an earlier worker of this node, to be delivered before anything is claimed (LEASES rule 16).
+    #: The broker's word that this node is to claim nothing more ('drain', 'bad') and its reason; None: it may.
+    told: tuple[str, str] | None = None
+    #: Claims to be delivered to Celery before it asks for another: an earlier worker's of this node (LEASES rule 16), or the renewer's.
     adopted: deque[Claim] = field(default_factory=deque)
+    _asker: Asker | None = None
 
     def __post_init__(self) -> None:
         self._settled = threading.Condition(self._lock)
@@ -47,13 +51,10 @@ class Holdings:
         """The token of the next claim; the same one until a claim is answered, whatever channel asks."""
         return self._token
 
-    def room(self) -> Room:
-        """What the node has left. A jobfile without a share of its own takes one slot's."""
-        slot_share = 1.0 / self.limits.slots
+    def room(self, ending: Collection[str] = ()) -> Room:
+        """What the node has left, or will have when `ending` (tokens) are settled."""
         with self._lock:
-            taken = sum(1.0 / h.claim.per_node if h.claim.per_node else slot_share for h in self._unsettled())
-        remaining = None if self.limits.deadline_unix is None else max(0.0, self.limits.deadline_unix - time.time())
-        return Room(free_share=max(0.0, 1.0 - taken), slot_share=slot_share, remaining_s=remaining, campaigns=self.limits.campaigns)
+            return room_beside(self.limits, [h.claim for h in self._unsettled() if h.claim.token not in ending])
 
     def _unsettled(self) -> list[Holding]:
         # Room is made by the settle: else a slow broker hears of five failures, and pauses the campaign, when ten more have failed.
@@ -63,17 +64,47 @@ class Holdings:
         return [h for h in self._held.values() if h.conclusion is None]
 
     def may_claim(self) -> bool:
-        """Whether to ask for another jobfile now."""
+        """Whether Celery may have another jobfile now."""
         self.last_turn = time.monotonic()
-        if self.adopted:
-            return True
+        return bool(self.adopted) or self._has_room()
+
+    def ask(self, asker: Asker, ending: Collection[str] = ()) -> Room | None:
+        """Take the turn to claim under `token`, with `ending` settled in the same packet; None: not now. `asked` gives it back.
+
+        Two claims under one token get one jobfile: so the renewer asks only if the loop does not. The loop, whose connection may end
+        while it asks, need not give its turn back.
+        """
+        with self._lock:
+            if self._asker is Asker.RENEWER or (asker is Asker.RENEWER and self._asker) or not self._has_room(ending):
+                return None
+            self._asker = asker
+        return self.room(ending)
+
+    def asked(self, asker: Asker) -> None:
+        with self._lock:
+            if self._asker is asker:
+                self._asker = None
+
+    def answer(self, reply: Sequence[Any], sent: float) -> Claim | None:
+        """The server's answer to a claim that was asked at `sent` (CLOCK_BOOTTIME); None if it gave nothing."""
+        claim = parse_claim(reply, self.token)
+        word = text(reply[0])
+        if claim is not None:
+            self.add(claim, sent)
+        elif word == "unfit":
+            self.nothing_fits(UNFIT_S)
+        elif word in ("drain", "bad"):
+            self.stop_claiming(word, text(reply[1]))
+        return claim
+
+    def _has_room(self, ending: Collection[str] = ()) -> bool:
         now = boottime()
         with self._lock:
-            occupied = len(self._unsettled())
+            occupied = sum(h.claim.token not in ending for h in self._unsettled())
             if any(h.deadline <= now for h in self._occupying()):
                 # It stands still and may wait again: until the renewer knows, a claim might take it away from its own frozen copy.
                 return False
-        return not self._draining and occupied < self.limits.slots and time.monotonic() >= self._not_before
+        return not self._draining and self.told is None and occupied < self.limits.slots and time.monotonic() >= self._not_before
 
     def nothing_fits(self, wait_s: float) -> None:
         """Something waits, but not for this node now: ask again after about `wait_s`, or as soon as room is made."""
@@ -84,7 +115,6 @@ class Holdings:
         with self._lock:
             self._held[claim.token] = Holding(claim=claim, deadline=sent + claim.safe_s, since=boottime())
             self._token = new_token()
-        self.on_change()
 
     def adopt(self, claim: Claim, started: float | None) -> None:
         """A claim that an earlier worker of this node left behind; its deadline is the guard's until the next renewal."""
@@ -97,6 +127,17 @@ class Holdings:
         """Claim nothing any more."""
         self._draining = True
         self.wake()
+
+    def stop_claiming(self, word: str, reason: str) -> None:
+        """The broker's word at a claim or a renewal: what runs here goes on, and nothing more is claimed until it says otherwise."""
+        self.told = (word, reason)
+        self.wake()
+
+    def claim_again(self) -> None:
+        """A renewal did not say so any more: a bad node was forgiven."""
+        if self.told is not None:
+            self.told = None
+            self.wake()
 
     @property
     def draining(self) -> bool:
@@ -245,15 +286,22 @@ class Holdings:
             holding.conclusion = holding.conclusion or LOST
         self.settle(token)
 
-    def settle(self, token: str) -> None:
-        """The broker has its conclusion, or refused it for good."""
+    def settle(self, *tokens: str, reply: Sequence[Any] | None = None, sent: float = 0.0) -> None:
+        """The broker has their conclusions, or refused them for good: there is room.
+
+        `reply` is the answer to the claim that went with them at `sent` (CLOCK_BOOTTIME), if one did.
+        """
         with self._lock:
-            holding = self._held.get(token)
-            if holding is not None:
-                holding.settled = True
-                self._let_go(token, holding)
+            for token in tokens:
+                if (holding := self._held.get(token)) is not None:
+                    holding.settled = True
+                    self._let_go(token, holding)
             self._settled.notify_all()
-        self.make_room()
+            self._not_before = 0.0
+            if reply is not None and (claim := self.answer(reply, sent)) is not None:
+                self.adopted.append(claim)
+            self.asked(Asker.RENEWER)
+        self.wake()
 
     def __json__(self) -> str:
         """`celery inspect stats` sends the transport's options around."""
@@ -277,10 +325,6 @@ class Holdings:
         """For how long nothing has run here."""
         with self._lock:
             return 0.0 if self._occupying() else time.monotonic() - self._busy_until
-
-    def make_room(self) -> None:
-        self._not_before = 0.0
-        self.wake()
 
     def wake(self) -> None:
         """Make the event loop look again: it may sleep for a second otherwise."""

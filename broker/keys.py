@@ -15,7 +15,13 @@ tokens                hash    token -> id of the claim it holds; whichever verb 
 ended:<state>         zset    id -> when (failed, quarantined, cancelled); `retry`, `enqueue`, `forget`
 campaigns             hash    name -> number; `forget`
 campaign_serial       string  the last campaign number given out; nobody
-campaign:<n>          hash    options, pause and failure streak of a campaign; `forget`
+campaign:<n>          hash    options and pause of a campaign; `forget`
+streak:<n>            list    "id node" of the latest first failures in a row, for one reason, at most 20; a success, `forget`
+well:<n>              zset    "id node" -> when: the latest 16 that did well; expires a day after the last one; `forget`
+failing:<n>           zset    "place\\nreason" -> when: where jobfiles failed quickly, the latest 16; expires likewise; `forget`
+own:<n>               zset    "id reason" -> when: what failed so wherever it ran, the latest 16; expires likewise; `forget`
+place:<node block>    hash    what failed quickly there in a row, at most 100 (lua/evidence.lua); a success there; expires after a day
+bad_nodes             hash    "node block" -> since when and why it is given nothing more (JSON); `forgive`, after a week
 campaign:<n>:jobs     list    ids in the order of their enqueueing; `forget`
 counts:<n>            hash    state -> how many jobfiles of the campaign; `forget`
 directories           hash    number -> path; nobody (one line per directory)
@@ -24,7 +30,9 @@ batch:<id>:<chunk>    string  an enqueue's answer, so that repeating it changes 
 beat                  hash    the last beat, the time settings that every verb obeys, `hold_since` (rule 22), `stop`; nobody
 workers               hash    name -> what the worker said at its last renewal (JSON); `leave`, the supervisor after a day
 blocks                set     ids of blocks; nobody (O(blocks))
-block:<id>            hash    what is known of a block; nobody (O(blocks))
+block:<id>            hash    what is known of a block; `drained_at`: its workers are given nothing more; nobody (O(blocks))
+sites                 set     names of sites that launchers remember something of; nobody (O(sites))
+site:<name>           hash    what they remember (`paused`: no intent); launcher/scaling.py says what it means; nobody
 events                stream  the history: one entry per change (docs/events.md); nobody yet
 bell                  list    wake-up tokens for idle workers; losing one loses nothing; `claim` when nothing waits
 jobfiles              list    the queue's name in Celery. Ours never lie in it; what does is not ours -> `rejected`
@@ -37,6 +45,7 @@ a stock client (Flower, `celery inspect`) restores what it finds in them, so a l
 
 #: The Celery queue whose messages are leases.
 QUEUE = "jobfiles"
+BAD_NODES = "bad_nodes"
 BEAT = "beat"
 BELL = "bell"
 BLOCKS = "blocks"
@@ -46,6 +55,7 @@ EVENTS = "events"
 LANES = "lanes"
 LEASES = "leases"
 REJECTED = "rejected"
+SITES = "sites"
 WORKERS = "workers"
 
 
@@ -55,6 +65,10 @@ def job(job_id: str) -> str:
 
 def block(block_id: str) -> str:
     return f"block:{block_id}"
+
+
+def site(name: str) -> str:
+    return f"site:{name}"
 
 
 def campaign(number: int | str) -> str:

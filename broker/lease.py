@@ -84,6 +84,8 @@ class Renewal:
     fresh_s: float
     #: One word per claim, in the order asked.
     words: tuple[Word, ...]
+    #: That the worker is given nothing more: 'drain' or 'bad', and why; None: it may claim.
+    told: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +157,14 @@ class Leases:
             reply = self.scripts.claim(*claim_arguments(token, holder, room))
         return parse_claim(reply, token)
 
-    def renew(self, worker: str, said: str, held: Sequence[Held]) -> Renewal:
+    def renew(self, worker: str, said: str, held: Sequence[Held], *, node: str = "", block: str = "") -> Renewal:
         """Renew all claims of a worker at once; `said` (JSON) is what `nunatak workers` shows of it."""
         flat = [x for h in held for x in (h.job_id, h.token, h.phase.value, round(h.age_s * 1000))]
-        safe_ms, counter, fresh_ms, *words = self.scripts.renew(worker, said, *flat)
-        return Renewal(safe_s=int(safe_ms) / 1000, counter=int(counter), fresh_s=int(fresh_ms) / 1000, words=tuple(Word(w) for w in words))
+        safe_ms, counter, fresh_ms, refusal, why, *words = self.scripts.renew(worker, node, block, said, *flat)
+        return Renewal(
+            safe_s=int(safe_ms) / 1000, counter=int(counter), fresh_s=int(fresh_ms) / 1000, words=tuple(Word(w) for w in words),
+            told=(refusal, why) if refusal else None,
+        )
 
     def take_back(self, job_id: str, token: str) -> float | None:
         """Safe seconds if the jobfile is the caller's again, None if somebody else has started it."""
@@ -169,6 +174,13 @@ class Leases:
     def settle(self, job_id: str, token: str, outcome: Outcome) -> Settled:
         word, state = self.scripts.settle(*settle_arguments(job_id, token, outcome))
         return Settled(accepted=word == "settled", state=state)
+
+    def settle_all(self, ended: Sequence[tuple[str, str, Outcome]], ask: Sequence[Any] = ()) -> tuple[list[Settled], Any]:
+        """Settle claims (job id, token, outcome), and claim if `ask` has the arguments for it, in one packet; also the claim's reply."""
+        calls = [("settle", settle_arguments(*one)) for one in ended]
+        replies = self.scripts.together([*calls, ("claim", ask)] if ask else calls)
+        settled = [Settled(accepted=word == "settled", state=str(state)) for word, state in replies[: len(ended)]]
+        return settled, replies[-1] if ask else None
 
     def give_back(self, job_id: str, token: str, *, free: bool, reason: str, elapsed_s: float | None = None) -> bool:
         """Hand a jobfile back, every process of it being dead; `free` if somebody asked for it (LEASES rule 19)."""

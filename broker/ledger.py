@@ -1,17 +1,17 @@
-"""What is known of jobfiles, campaigns, workers and blocks: reads, but for blocks, which nobody leases, and workers gone for good.
+"""What is known of jobfiles, campaigns, workers, blocks and sites: reads, but for blocks and sites, which nobody leases, and workers gone.
 
 Every method raises Unreachable when the server cannot answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
 
 from broker import keys
 from broker.enqueue import job_id
-from broker.records import BlockSeen, Campaign, Job, State, WorkerSeen, parse_campaign, parse_job, parse_worker
-from broker.scripts import translated
+from broker.records import BadNode, BlockSeen, Campaign, Job, State, WorkerSeen, parse_bad_node, parse_campaign, parse_job, parse_worker
+from broker.scripts import Scripts, translated
 
 #: Records per round trip.
 _PAGE = 500
@@ -22,9 +22,10 @@ _BLOCK_START_S, _BLOCK_SILENCE_S = 120.0, 600.0
 class Ledger:
     """The server's records, read."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", clock: Callable[[], int] | None = None) -> None:
         # redis-py types every answer as bytes or str; ours decode (broker/client.py).
         self._client: Any = client
+        self._scripts = Scripts(client, clock)
 
     def now_s(self) -> float:
         """The server's clock, Unix seconds."""
@@ -124,18 +125,61 @@ class Ledger:
                 self._client.hdel(keys.WORKERS, *gone)
         return len(gone)
 
-    def record_block(self, block_id: str, fields: Mapping[str, str]) -> None:
-        """Add or change what is known of a block: the intent before its submission, its job id after."""
+    def bad_nodes(self) -> list[BadNode]:
+        """Nodes that are given nothing more in a block of theirs, the latest first; each is listed for a week."""
         with translated():
-            pipe = self._client.pipeline(transaction=True)
-            pipe.sadd(keys.BLOCKS, block_id)
-            pipe.hset(keys.block(block_id), mapping=dict(fields))
-            pipe.execute()
+            told: dict[str, str] = self._client.hgetall(keys.BAD_NODES)
+        return sorted((parse_bad_node(place, said) for place, said in told.items()), key=lambda n: -n.since)
+
+    def forgive_node(self, node: str, block: str = "") -> int:
+        """A person's word that it is well again, in one block or in all; in how many it was bad. It is judged anew."""
+        return self._scripts.forgive(node, block)
+
+    def intend(
+        self, block_id: str, fields: Mapping[str, str], *, site: str, seen: int | None, max_live: int | None, per_hour: int | None
+    ) -> str:
+        """Record that a block is about to be submitted, or record nothing and say which rule forbids it (docs/leases.md rule 26).
+
+        `seen` is how many live blocks of the site (those without `ended_at`) the caller has decided by, `max_live` how many there may
+        be with this one, `per_hour` how many intents within an hour; None: any number. Returns 'ok', also when repeated after an
+        Unreachable; or 'exists', 'paused', 'changed' (not `seen`: look again), 'cap', 'hour'.
+        """
+        return self._scripts.intend(block_id, fields, site, seen, max_live, per_hour)
+
+    def record_block(self, block_id: str, fields: Mapping[str, str]) -> str:
+        """Add or change what is known of a block; another launcher may have written since the caller read it.
+
+        Returns 'recorded'; 'outdated': the block was cancelled or drained meanwhile, or its job id found, and that was kept; 'over': it
+        has ended and stays so. A job id that nobody knew is taken in any case: of a block that is over it means that its job lives.
+        """
+        return self._scripts.record_block(block_id, fields)
+
+    def drain_block(self, block_id: str) -> str:
+        """Its workers get nothing more; what runs there ends as it may. 'draining', 'already', 'over' (it has ended), or 'unknown'."""
+        return self.drain_blocks([block_id])[0]
+
+    def drain_blocks(self, block_ids: Sequence[str]) -> list[str]:
+        """Many at once: one word for each."""
+        return self._scripts.drain(block_ids)
 
     def blocks(self) -> list[BlockSeen]:
         with translated():
             ids: list[Any] = sorted(self._client.smembers(keys.BLOCKS))
         return [BlockSeen(block=i, fields=f) for i, f in zip(ids, self._hashes([keys.block(i) for i in ids]), strict=True)]
+
+    def sites(self) -> dict[str, dict[str, str]]:
+        """What launchers remember of each site that they remember anything of."""
+        with translated():
+            names: list[Any] = sorted(self._client.smembers(keys.SITES))
+        return dict(zip(names, self._hashes([keys.site(n) for n in names]), strict=True))
+
+    def site(self, name: str) -> dict[str, str]:
+        """The same of one; empty if nobody has recorded anything."""
+        return self._hashes([keys.site(name)])[0]
+
+    def record_site(self, name: str, fields: Mapping[str, str]) -> None:
+        """Change some fields of a site, an empty text removes one. Write only what is new: another launcher may have changed the others."""
+        self._scripts.record_site(name, fields)
 
     def live_blocks(self) -> list[str]:
         """Blocks that have not ended, as far as the broker knows: an `ended_at` ends them, and so does a long silence of a local one."""

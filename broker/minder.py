@@ -111,7 +111,7 @@ class Minder:
         self.process = running
         self._started_at = self._clock()
         log.info("server.adopted pid=%d", running.pid)
-        return self._write(replace(known, server_pid=running.pid, supervisor_pid=os.getpid()))
+        return self._write(replace(known, server_pid=running.pid, supervisor_pid=os.getpid(), is_wanted=False))
 
     def _start(self, epoch: int, known: Address | None) -> Address:
         """Start the server on the epoch's data, on the port it is known by if that is free."""
@@ -234,7 +234,7 @@ class Minder:
         log.info("server.stopped pid=%d gone=%s", self.process.pid, gone)
         return gone
 
-    def write_stopped(self) -> None:
-        """Say in the address file that nothing runs any more; any host may begin at once."""
+    def write_stopped(self, *, wanted: bool) -> None:
+        """Say in the address file that nothing runs any more; any host may begin at once, and `tick` does if it is wanted."""
         if self.address is not None and self.owns_server:
-            self._write(replace(self.address, server_pid=0, supervisor_pid=0))
+            self._write(replace(self.address, server_pid=0, supervisor_pid=0, is_wanted=wanted))

@@ -198,6 +198,23 @@ def parse_worker(worker: str, seen: str, now_s: float) -> WorkerSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BadNode:
+    """A node that is given nothing more in one block, because what does well elsewhere fails there at once."""
+
+    node: str
+    block: str
+    #: Unix seconds, by the server's clock.
+    since: float
+    reason: str
+
+
+def parse_bad_node(place: str, told: str) -> BadNode:
+    node, _, block = place.partition(" ")
+    entry = json.loads(told)
+    return BadNode(node=node, block=block, since=entry["since"] / 1000, reason=entry["reason"])
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlockSeen:
     """A block's recorded fields; `launcher` says what they mean."""
 

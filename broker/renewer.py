@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from broker.claim import Claim
 from broker.errors import Unreachable
-from broker.holding import HandBack, Holding, boottime
+from broker.holding import Asker, HandBack, Holding, boottime
 from broker.holdings import Holdings
-from broker.lease import Held, Holder, Leases, Renewal, Word
+from broker.lease import Held, Holder, Leases, Outcome, Renewal, Word, claim_arguments
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +123,8 @@ class Renewer:
             return
         try:
             leases = self._leases = self._leases or self.connect()
-            for holding in self.holdings.to_settle():
-                self._settle(leases, holding)
+            if ended := self.holdings.to_settle():
+                self._settle_all(leases, ended)
                 self._note_contact()
             if time.monotonic() >= self._renew_at:
                 self._renew(leases)
@@ -154,32 +155,49 @@ class Renewer:
 
     # -- settling -------------------------------------------------------------------------------------------------------------------
 
-    def _settle(self, leases: Leases, holding: Holding) -> None:
-        claim, conclusion = holding.claim, holding.conclusion
-        if isinstance(conclusion, HandBack):
-            accepted = leases.give_back(
-                claim.job_id, claim.token, free=conclusion.free, reason=conclusion.reason, elapsed_s=conclusion.elapsed_s
-            )
-            verdict, state = "handed_back", "queued"
-        else:
-            assert conclusion is not None  # acknowledged without one is given NO_OUTCOME
-            settled = leases.settle(claim.job_id, claim.token, conclusion)
-            accepted, verdict, state = settled.accepted, conclusion.verdict, settled.state
-        if accepted:
-            log.info("lease.settled jobfile=%s attempt=%d verdict=%s state=%s", claim.path, claim.attempt, verdict, state)
-        else:
-            log.error("lease.refused jobfile=%s attempt=%d verdict=%s state=%s", claim.path, claim.attempt, verdict, state)
+    def _settle_all(self, leases: Leases, ended: list[Holding]) -> None:
+        for holding in ended:
+            if isinstance(holding.conclusion, HandBack):
+                self._hand_back(leases, holding.claim, holding.conclusion)
+        outcomes = [(h.claim, h.conclusion) for h in ended if isinstance(h.conclusion, Outcome)]
+        if outcomes:
+            self._settle(leases, outcomes)
+
+    def _hand_back(self, leases: Leases, claim: Claim, why: HandBack) -> None:
+        accepted = leases.give_back(claim.job_id, claim.token, free=why.free, reason=why.reason, elapsed_s=why.elapsed_s)
+        _note_settled(claim, "handed_back", accepted, "queued")
         self.holdings.settle(claim.token)
         self.watcher.settled(claim.token)
+
+    def _settle(self, leases: Leases, outcomes: list[tuple[Claim, Outcome]]) -> None:
+        """And ask for the next jobfile in the same packet: one wait for the broker, and one for its disk."""
+        tokens = [claim.token for claim, _ in outcomes]
+        room = self.holdings.ask(Asker.RENEWER, tokens)
+        try:
+            sent = boottime()
+            ask = () if room is None else claim_arguments(self.holdings.token, self.holder, room)
+            words, reply = leases.settle_all([(claim.job_id, claim.token, outcome) for claim, outcome in outcomes], ask)
+            for (claim, outcome), word in zip(outcomes, words, strict=True):
+                _note_settled(claim, outcome.verdict, word.accepted, word.state)
+            self.holdings.settle(*tokens, reply=reply, sent=sent)
+        finally:
+            self.holdings.asked(Asker.RENEWER)
+        for token in tokens:
+            self.watcher.settled(token)
 
     # -- renewing -------------------------------------------------------------------------------------------------------------------
 
     def _renew(self, leases: Leases) -> None:
         held = self.holdings.to_renew()
         sent = boottime()
-        renewal = leases.renew(self.holder.worker, json.dumps(dict(self.describe())), held)
+        holder = self.holder
+        renewal = leases.renew(holder.worker, json.dumps(dict(self.describe())), held, node=holder.node, block=holder.block)
         self._every_s = renewal.safe_s / RENEWALS_PER_SAFE_TIME
         self._renew_at = time.monotonic() + self._every_s
+        if renewal.told is not None:
+            self.holdings.stop_claiming(*renewal.told)
+        else:
+            self.holdings.claim_again()
         self.watcher.contact(renewal.counter, renewal.fresh_s)
         # What waits is taken back first: a loss makes room, and the next claim might get just that jobfile, away from its own frozen copy.
         for claim, word in sorted(zip(held, renewal.words, strict=True), key=lambda pair: pair[1] is not Word.WAITING):
@@ -211,3 +229,10 @@ class Renewer:
     def _lose(self, token: str) -> None:
         self.holdings.lose(token)
         self.watcher.lost(token)
+
+
+def _note_settled(claim: Claim, verdict: str, accepted: bool, state: str) -> None:
+    if accepted:
+        log.info("lease.settled jobfile=%s attempt=%d verdict=%s state=%s", claim.path, claim.attempt, verdict, state)
+    else:
+        log.error("lease.refused jobfile=%s attempt=%d verdict=%s state=%s", claim.path, claim.attempt, verdict, state)

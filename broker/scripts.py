@@ -3,7 +3,7 @@
 Every verb may be repeated after an `Unreachable`: it is idempotent (LEASES rule 1). None is repeated here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +14,15 @@ import redis
 from redis import exceptions
 
 from broker.errors import BrokerError, CampaignGone, QueueFull, Stale, Unreachable
+from broker.packet import exchange
 from broker.settings import LeaseSettings
 
 #: At most this many ids in one script: a script must not hold up the renewals of the living (LEASES rule 5).
 BATCH = 100
 
 _FOLDER = resources.files("broker") / "lua"
+#: What stands between the prelude and a verb.
+_LIBRARIES = dict.fromkeys(("settle", "renew", "forgive"), ("streak", "evidence"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,8 @@ def source(verb: str, major: int) -> str:
     Servers from 7 on must be told that scripts may go on at the memory limit, or renewals are refused there and leases run out; only
     `enqueue` is to be refused then.
     """
-    text = (_FOLDER / "prelude.lua").read_text() + (_FOLDER / f"{verb}.lua").read_text()
+    parts = ("prelude", *_LIBRARIES.get(verb, ()), verb)
+    text = "".join((_FOLDER / f"{part}.lua").read_text() for part in parts)
     if major < 7:
         return text
     return ("#!lua\n" if verb in ("enqueue", "campaign") else "#!lua flags=allow-oom\n") + text
@@ -71,6 +75,10 @@ def translated() -> Iterator[None]:
         raise Unreachable(f"the broker refused: {error}") from error
     except (exceptions.RedisError, OSError) as error:
         raise Unreachable(f"the broker cannot be reached: {error}") from error
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [x for pair in fields.items() for x in pair]
 
 
 class Scripts:
@@ -116,10 +124,25 @@ class Scripts:
         with translated():
             return self.client.evalsha(sha, 0, *arguments)
 
+    def together(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        """Several verbs with their arguments, carried out one after the other; their answers.
+
+        Raises the first error; what came after it was carried out all the same.
+        """
+        commands = [("EVALSHA", self.sha(verb), 0, *self.arguments(*args)) for verb, args in calls]
+        with translated():
+            replies = exchange(self.client, commands)
+            for error in (reply for reply in replies if isinstance(reply, exceptions.ResponseError)):
+                if isinstance(error, exceptions.NoScriptError):
+                    self._shas.clear()
+                raise error
+        return replies
+
     def beat(self, at_ms: int, counter: int, epoch: int, run_id: str, drift: bool, settings: LeaseSettings) -> Beat:
         """Record that file, server and clock were seen alive together at `at_ms` (the server's time, before the file was written)."""
         times = [round(s * 1000) for s in (settings.lease_s, settings.margin_s, settings.beat_fresh_s)]
-        gap, grace = self._call("beat", at_ms, counter, epoch, run_id, "1" if drift else "", *times, settings.max_losses)
+        rules = (settings.max_losses, round(settings.quick_s * 1000))
+        gap, grace = self._call("beat", at_ms, counter, epoch, run_id, "1" if drift else "", *times, *rules)
         return Beat(gap=bool(gap), grace_until_ms=int(grace))
 
     def reap(self, limit: int = BATCH) -> list[Reaped]:
@@ -168,7 +191,7 @@ class Scripts:
 
     def campaign(self, name: str, options: dict[str, str]) -> tuple[str, bool]:
         """Create or change a campaign; returns its number and whether it is new."""
-        number, new = self._call("campaign", name, *[x for pair in options.items() for x in pair])
+        number, new = self._call("campaign", name, *_flat(options))
         return str(number), bool(new)
 
     def enqueue(self, *args: object) -> list[str]:
@@ -186,3 +209,23 @@ class Scripts:
 
     def leave(self, worker: str) -> None:
         self._call("leave", worker)
+
+    # -- blocks ---------------------------------------------------------------------------------------------------------------------
+
+    def intend(
+        self, block_id: str, fields: Mapping[str, str], site: str, seen: int | None, max_live: int | None, per_hour: int | None
+    ) -> str:
+        limits = ["" if limit is None else limit for limit in (seen, max_live, per_hour)]
+        return str(self._call("intend", block_id, site, *limits, *_flat(fields)))
+
+    def record_block(self, block_id: str, fields: Mapping[str, str]) -> str:
+        return str(self._call("record_block", block_id, *_flat(fields)))
+
+    def record_site(self, name: str, fields: Mapping[str, str]) -> None:
+        self._call("record_site", name, *_flat(fields))
+
+    def forgive(self, node: str, block: str) -> int:
+        return int(self._call("forgive", node, block))
+
+    def drain(self, block_ids: Sequence[str]) -> list[str]:
+        return self._in_batches("drain", block_ids)

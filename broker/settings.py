@@ -21,6 +21,8 @@ class LeaseSettings:
     reap_every_s: float = 10.0
     #: A jobfile lost this often with its node is set aside instead of being started again.
     max_losses: int = 4
+    #: A failure sooner than this after its start may be the node's: see "Bad nodes" in docs/leases.md.
+    quick_s: float = 60.0
 
     def __post_init__(self) -> None:
         if self.renew_every_s * 3 > self.lease_s:

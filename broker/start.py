@@ -34,8 +34,9 @@ __all__ = ["BrokerStatus", "broker_status", "ensure_broker", "stop_broker"]
 
 log = logging.getLogger(__name__)
 
-#: LEASES rule 9: a broker on another host is dead only after its heartbeat stood still for this long.
-_STILL_S = 200.0
+#: LEASES rule 9: a broker on another host is dead only after its heartbeat stood still for this many times the time that a beat stays
+#: fresh: 200 s of 60 s. That is more than a worker needs to prove the same (broker/stillness.py).
+_STILL_TIMES = 10 / 3
 #: A supervisor that copies a large AOF first takes its time.
 _SPAWN_S = 300.0
 _LOOK_TIMEOUT_S = 3.0
@@ -113,18 +114,19 @@ def _decide_without_supervisor(seen: Seen, address: Address) -> Step:
 
 def ensure_broker(
     home: Home, server_settings: ServerSettings, lease_settings: LeaseSettings, *,
-    timeout_s: float = 60.0, still_s: float = _STILL_S, sleep: Callable[[float], None] = time.sleep,
+    timeout_s: float = 60.0, still_s: float | None = None, sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic, notice: Callable[[str], None] | None = None,
 ) -> Address:
     """The address of the living broker of this home; starts server or supervisor if they are missing.
 
-    Returns once a beat is in the server. `notice` is told, in words for the user, why it takes long. Raises NoServer, Unreachable (it lives
-    elsewhere and cannot be reached, or does not come up), BrokerError.
+    Returns once a beat is in the server. `notice` is told, in words for the user, why it takes long; `still_s` is for tests. Raises
+    NoServer, Unreachable (it lives elsewhere and cannot be reached, or does not come up), BrokerError.
     """
     home.create()
     _agree_on_server(home, server_settings)
     end = clock() + timeout_s
     watched = False
+    still_s = lease_settings.beat_fresh_s * _STILL_TIMES if still_s is None else still_s
     while True:
         seen = _see(home)
         step = decide(seen)

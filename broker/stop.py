@@ -31,6 +31,8 @@ def stop_broker(home: Home, force: bool) -> None:
     """
     address = read_address(home)
     if address is None or address.is_stopped:
+        if address is not None and address.is_wanted:
+            _write_stopped(home, address, wanted=False)
         return
     client = _client(home, address, force)
     if client is not None and not force:
@@ -76,13 +78,13 @@ def _stop_supervisor(address: Address) -> None:
         raise BrokerError(f"the supervisor (pid {address.supervisor_pid}) has not ended within {_END_S:g} s: is the filesystem well?")
 
 
-def stop_here(home: Home, address: Address) -> None:
-    """Stop supervisor and server of this host in good order; raises BrokerError if one does not end."""
+def stop_here(home: Home, address: Address, *, wanted: bool = False) -> None:
+    """Stop supervisor and server of this host in good order; `wanted`: to be started elsewhere. Raises BrokerError if one does not end."""
     _stop_supervisor(address)
     left = ServerProcess.found(home.epoch_dir(address.epoch))
     if left is not None and not left.stop(_END_S):
         raise BrokerError(f"the server (pid {left.pid}) has not ended within {_END_S:g} s: is the filesystem well?")
-    _write_stopped(home, address)
+    _write_stopped(home, address, wanted=wanted)
 
 
 def _stop_there(home: Home, address: Address, client: Any) -> None:
@@ -97,10 +99,11 @@ def _stop_there(home: Home, address: Address, client: Any) -> None:
         time.sleep(0.5)
     with translated():
         client.shutdown(nosave=True)
-    _write_stopped(home, address)
+    _write_stopped(home, address, wanted=False)
 
 
-def _write_stopped(home: Home, address: Address) -> None:
+def _write_stopped(home: Home, address: Address, *, wanted: bool) -> None:
     now = read_address(home)
-    if now is not None and now.epoch == address.epoch:
-        write_address(home, replace(now, server_pid=0, supervisor_pid=0))
+    # Somebody may have started it again in this moment: that one is not stopped.
+    if now is not None and now.epoch == address.epoch and (now.is_stopped or now.server_pid == address.server_pid):
+        write_address(home, replace(now, server_pid=0, supervisor_pid=0, is_wanted=wanted))

@@ -48,8 +48,10 @@ _LOG_BYTES = 1 << 20
 class Leave(enum.Enum):
     """Why a supervisor ends."""
 
-    #: It was told to (SIGTERM, SIGINT), or by `broker stop`.
+    #: It was told to by `broker stop`.
     TOLD = "told"
+    #: It got SIGTERM or SIGINT: from `broker stop` on its host, which then says so itself, or from a host that ends its user's processes.
+    SIGNALLED = "signalled"
     #: Another host has begun a later epoch, or the broker is another one now.
     SUPERSEDED = "superseded"
     #: Nothing waits or runs, no block lives and nobody came for a long time.
@@ -224,7 +226,7 @@ class Supervisor:
         log.info("supervisor.leaving why=%s", why.value)
         superseded = why is Leave.SUPERSEDED or self._is_superseded()
         if self._minder.stop(kill=superseded) and not superseded:
-            self._attempt("address.unwritten", self._minder.write_stopped)
+            self._attempt("address.unwritten", lambda: self._minder.write_stopped(wanted=why is Leave.SIGNALLED))
 
 
 def _rotate(home: Home) -> None:
@@ -278,7 +280,7 @@ def _loop(supervisor: Supervisor, wakeup: int) -> Leave:
         if leave is not None:
             return leave
         if select.select([wakeup], [], [], supervisor.wait_s())[0]:
-            return Leave.TOLD
+            return Leave.SIGNALLED
 
 
 def _wake_on_signals() -> int:

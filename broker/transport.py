@@ -21,22 +21,21 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from broker import keys
-from broker.claim import Claim, parse_claim, text
+from broker.claim import Claim, text
 from broker.client import answering_endpoint
 from broker.errors import Unreachable
-from broker.holding import boottime
+from broker.holding import Asker, boottime
 from broker.holdings import Holdings
 from broker.home import Home
-from broker.lease import Holder, claim_arguments
+from broker.lease import Holder, Room, claim_arguments
 from broker.message import celery_message
+from broker.packet import pack
 from broker.scripts import Scripts, translated
 
 log = logging.getLogger(__name__)
 
 #: How long an idle worker waits for the bell before it looks again by itself.
 BELL_S = 20
-#: How long a worker for which nothing fits waits before it asks again.
-UNFIT_S = 20.0
 #: How long after the broker refused a claim (STALE, LOADING, …) it is asked again.
 REFUSED_S = 5.0
 
@@ -140,21 +139,21 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if self.holdings.adopted:
             self._hand_on(self.holdings.adopted.popleft())
             return
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = monotonic()
-        if self._look_again:
-            self._ask("claim", "EVALSHA", *self._claim_command())
-        else:
+        if not self._look_again:
             self._ask("bell", "BLPOP", keys.BELL, BELL_S)
+        elif (room := self.holdings.ask(Asker.LOOP)) is not None:
+            self._ask("claim", "EVALSHA", *self._claim_command(room))
 
     def _ask(self, what: str, *command: Any) -> None:
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = monotonic()
         self._asked, self._asked_at = what, boottime()
-        self.client.connection.send_command(*command)
+        self.client.connection.send_packed_command([pack(command)])
 
-    def _claim_command(self) -> list[Any]:
+    def _claim_command(self, room: Room) -> list[Any]:
         holder: Holder = self._options["holder"]
         scripts = self._scripts()
-        arguments = claim_arguments(self.holdings.token, holder, self.holdings.room())
+        arguments = claim_arguments(self.holdings.token, holder, room)
         return [scripts.sha("claim"), 0, *scripts.arguments(*arguments)]
 
     def _scripts(self) -> Scripts:
@@ -167,7 +166,18 @@ class Channel(stock.Channel):  # type: ignore[misc]
             return bool(super()._brpop_read(**options))
         asked, self._asked = self._asked, None
         try:
-            reply = self.client.parse_response(self.client.connection, "", **options)
+            reply = self._read(**options)
+            if asked == "claim" and self._answered(reply):
+                return True
+        finally:
+            # Not before the answer has changed the token.
+            self.holdings.asked(Asker.LOOP)
+        self._look_again = self._look_again or asked == "bell"
+        raise Empty
+
+    def _read(self, **options: Any) -> Any:
+        try:
+            return self.client.parse_response(self.client.connection, "", **options)
         except exceptions.ResponseError as error:
             self._refused(error)
             raise Empty from error
@@ -177,21 +187,13 @@ class Channel(stock.Channel):  # type: ignore[misc]
             raise
         finally:
             self._in_poll = None
-        if asked == "claim" and self._answered(reply):
-            return True
-        self._look_again = self._look_again or asked == "bell"
-        raise Empty
 
     def _answered(self, reply: list[Any]) -> bool:
-        claim = parse_claim(reply, self.holdings.token)
+        claim = self.holdings.answer(reply, self._asked_at)
         if claim is not None:
-            self.holdings.add(claim, self._asked_at)
             self._hand_on(claim)
             return True
-        word = text(reply[0])
-        self._look_again = word != "empty"
-        if word == "unfit":
-            self.holdings.nothing_fits(UNFIT_S)
+        self._look_again = text(reply[0]) not in ("empty", "drain", "bad")
         return False
 
     def _refused(self, error: exceptions.ResponseError) -> None:
@@ -249,6 +251,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if self._in_poll and self._asked is not None:
             connection, self._in_poll, self._asked = self._in_poll, None, None
             connection.disconnect()
+            self.holdings.asked(Asker.LOOP)
         super().close()
 
 
@@ -262,7 +265,13 @@ class Transport(stock.Transport):  # type: ignore[misc]
         super().register_with_event_loop(connection, loop)
         holdings: Holdings | None = connection.client.transport_options.get("holdings")
         if holdings is not None:
-            loop.add_reader(holdings.wake_fd, holdings.drain_wakes)
+            loop.add_reader(holdings.wake_fd, self._woken, holdings)
+
+    def _woken(self, holdings: Holdings) -> None:
+        """Hand on what the renewer was given, also while a channel waits for the bell."""
+        holdings.drain_wakes()
+        while holdings.adopted and keys.QUEUE in self._callbacks:
+            self._deliver(celery_message(holdings.adopted.popleft()), keys.QUEUE)
 
 
 def install() -> None:

@@ -3,8 +3,9 @@
 -- ARGV 2 token (made by the caller, kept until answered), 3 worker, 4 node, 5 block, 6 free share of the node (0..1),
 --      7 share of one slot (for jobfiles without per_node), 8 remaining_s of the block ('' = no end), 9… campaign numbers (none: all)
 --
--- Returns {'claimed', safe_ms, id, record pairs, campaign pairs}, {'unfit'} if something waits but nothing fits here, {'empty'}, or
--- {'again'} if the work was cut short. A token that holds a claim gets the same one back.
+-- Returns {'claimed', safe_ms, id, record (JSON), campaign (JSON)}, {'unfit'} if something waits but nothing fits here, {'empty'},
+-- {'again'} if the work was cut short, or {'drain', ''} or {'bad', why} if this node of this block gets nothing more. A token that holds a
+-- claim gets the same one back.
 --
 -- In this order: suspects, if the node is empty; the lanes; then what was lost with its node a short while ago and may come back with it
 -- (LEASES rule 20), which becomes an ordinary ticket when its time is over.
@@ -15,12 +16,23 @@ local remaining = ARGV[8] ~= '' and tonumber(ARGV[8]) or math.huge
 local bound = {}
 for i = 9, #ARGV do bound[ARGV[i]] = true end
 
+-- As JSON, which costs the worker a tenth of what reading dozens of replies does. Names pass through as they are, UTF-8 or not.
+local function map_of(key)
+  local flat, map = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
+  return map
+end
+
 local function answer(id)
-  local v = fields(id, 'campaign', 'directory')
-  local record = redis.call('HGETALL', 'job:' .. id)
-  record[#record + 1] = 'directory_path'
-  record[#record + 1] = redis.call('HGET', 'directories', v[2])
-  return {'claimed', int(B.safe_ms), id, record, redis.call('HGETALL', 'campaign:' .. v[1])}
+  local record = map_of('job:' .. id)
+  record.directory_path = redis.call('HGET', 'directories', record.directory)
+  return {'claimed', int(B.safe_ms), id, cjson.encode(record), cjson.encode(map_of('campaign:' .. record.campaign))}
+end
+
+-- A pause for one node leaves a few jobfiles to the others, to see whose fault it is (streak.lua).
+local function is_paused(campaign, node)
+  local v = redis.call('HMGET', 'campaign:' .. campaign, 'paused', 'paused_for')
+  return v[1] and (not v[2] or v[2] == node)
 end
 
 local function fits(lane)
@@ -28,7 +40,7 @@ local function fits(lane)
   if #ARGV >= 9 and not bound[campaign] then return false end
   local share = per_node > 0 and 1 / per_node or slot_share
   if share > free or estimate > remaining then return false end
-  return not redis.call('HGET', 'campaign:' .. campaign, 'paused')
+  return not is_paused(campaign, ARGV[4])
 end
 
 local function quarantine(id, losses)
@@ -38,13 +50,20 @@ local function quarantine(id, losses)
   event('quarantined', id, 'losses', losses)
 end
 
+local function count_probe(campaign)
+  local ledger = 'campaign:' .. campaign
+  if not redis.call('HGET', ledger, 'paused_for') then return end
+  if redis.call('HINCRBY', ledger, 'probes', -1) <= 0 then redis.call('HDEL', ledger, 'paused_for', 'probes') end
+end
+
 local function hold(id, alone)
   archive_attempt(id)
   set_state(id, 'running')
-  redis.call('HDEL', 'job:' .. id, 'last_token', 'loss_counted', 'alone')
+  redis.call('HDEL', 'job:' .. id, 'last_token', 'loss_counted', 'alone', 'outlived')
   if alone then redis.call('HSET', 'job:' .. id, 'alone', 1) end
   redis.call('HSET', 'job:' .. id, 'token', token, 'worker', ARGV[3], 'node', ARGV[4], 'block', ARGV[5], 'claimed_at', int(NOW))
   redis.call('HINCRBY', 'job:' .. id, 'deliveries', 1)
+  count_probe(fields(id, 'campaign')[1])
   redis.call('HSET', 'tokens', token, id)
   redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
   return answer(id)
@@ -55,6 +74,8 @@ if held then
   redis.call('ZADD', 'leases', int(NOW + B.lease_ms), held)
   return answer(held)
 end
+local refusal, why = refusal_of(ARGV[4], ARGV[5])
+if refusal ~= '' then return {refusal, why} end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'returning', '-inf', int(NOW), 'LIMIT', 0, 100)) do
   redis.call('ZREM', 'returning', id)
@@ -100,7 +121,7 @@ end
 if redis.call('ZCARD', 'suspects') + redis.call('ZCARD', 'returning') > 0 then return {'unfit'} end
 for _, lane in ipairs(redis.call('ZRANGE', 'lanes', 0, -1)) do
   local _, _, _, campaign = lane_parts(lane)
-  if not redis.call('HGET', 'campaign:' .. campaign, 'paused') then return {'unfit'} end
+  if not is_paused(campaign, nil) then return {'unfit'} end
 end
 redis.call('DEL', 'bell')
 return {'empty'}

@@ -66,7 +66,7 @@ local function apply(word, id, name, lane, own)
   if word == 'enqueued' then
     unskip(id)
     adopt(id)
-    redis.call('HDEL', key, 'failures', 'losses', 'lost_on', 'loss_counted', 'hand_backs', 'last_token')
+    redis.call('HDEL', key, 'failures', 'losses', 'lost_on', 'loss_counted', 'hand_backs', 'last_token', 'quick_on', 'taken_off', 'worn_out')
     redis.call('HSET', key, 'name', name, 'directory', directory, 'lane', lane, 'queued_at', int(NOW))
     set_state(id, 'queued')
     push_ticket(id, lane, false)

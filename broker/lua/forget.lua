@@ -25,6 +25,7 @@ end
 local left = redis.call('LLEN', jobs)
 if left == 0 then
   redis.call('DEL', 'campaign:' .. number, 'counts:' .. number)
+  for _, name in ipairs({'streak:', 'well:', 'failing:', 'own:'}) do redis.call('DEL', name .. number) end
   redis.call('HDEL', 'campaigns', ARGV[2])
   event('forgotten', '', 'campaign', number)
 end

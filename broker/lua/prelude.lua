@@ -16,12 +16,13 @@ local function int(n) return string.format('%.0f', n) end
 
 -- The gate (LEASES rule 8): without a fresh beat nothing may happen here. nil: refuse.
 local function beat()
-  local v = redis.call('HMGET', 'beat', 'at', 'lease_ms', 'fresh_ms', 'max_losses', 'grace_until', 'counter', 'margin_ms')
+  local v = redis.call('HMGET', 'beat', 'at', 'lease_ms', 'fresh_ms', 'max_losses', 'grace_until', 'counter', 'margin_ms', 'quick_ms')
   if not v[1] then return nil end
   local age = NOW - tonumber(v[1])
   if age < 0 or age >= tonumber(v[3]) then return nil end
   -- safe_ms: how long after it asked a holder may let its jobfile run without hearing more (LEASES rule 10).
-  return {lease_ms = tonumber(v[2]), safe_ms = tonumber(v[2]) - tonumber(v[7]), fresh_ms = tonumber(v[3]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6]}
+  return {lease_ms = tonumber(v[2]), safe_ms = tonumber(v[2]) - tonumber(v[7]), fresh_ms = tonumber(v[3]), max_losses = tonumber(v[4]), grace_until = tonumber(v[5]), counter = v[6],
+    quick_ms = tonumber(v[8] or '60000')}
 end
 
 local function stale() return redis.error_reply('STALE the supervisor has not beaten lately') end
@@ -103,6 +104,14 @@ local function wait(id, head, max_losses)
 end
 
 local function place_of(node, block) return ';' .. (node or '') .. ' ' .. (block or '') .. ';' end
+
+-- Whether a node of a block is given nothing more, and why: 'drain', 'bad', or ''.
+local function refusal_of(node, block)
+  if (redis.call('HGET', 'block:' .. block, 'drained_at') or '') ~= '' then return 'drain', '' end
+  local bad = redis.call('HGET', 'bad_nodes', node .. ' ' .. block)
+  if bad then return 'bad', cjson.decode(bad).reason end
+  return '', ''
+end
 
 -- A loss counts against the jobfile once for each node of each block (LEASES rule 21): a bad node must not use up its chances alone.
 local function count_loss(id)

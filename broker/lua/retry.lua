@@ -13,7 +13,8 @@ for i = 2, #ARGV do
   if state == 'queued' then
     word = 'waiting'
   elseif ENDED[state] and state ~= 'done' then
-    redis.call('HDEL', 'job:' .. id, 'failures', 'losses', 'lost_on', 'loss_counted', 'hand_backs', 'last_token', 'cancel')
+    redis.call('HDEL', 'job:' .. id, 'failures', 'losses', 'lost_on', 'loss_counted', 'hand_backs', 'last_token', 'cancel',
+      'quick_on', 'taken_off', 'worn_out')
     wait(id, false, B.max_losses)
     event('retried', id)
     word = 'queued'

@@ -8,43 +8,40 @@
 local B = beat()
 if not B then return stale() end
 local id, token, verdict, reason = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local v = fields(id, 'state', 'token', 'last_token', 'cancel', 'campaign', 'settled_token')
+local v = fields(id, 'state', 'token', 'last_token', 'cancel', 'campaign', 'settled_token', 'node', 'block')
 local state, campaign = v[1], v[5]
 if not state then return {'stranger', 'forgotten'} end
 if v[6] == token then return {'settled', state} end
 if v[2] ~= token and not (v[3] == token and state == 'queued') then return {'stranger', state} end
 
-local key, ledger = 'job:' .. id, 'campaign:' .. campaign
-
-local function pause(why)
-  if redis.call('HGET', ledger, 'paused') then return end
-  redis.call('HSET', ledger, 'paused', why)
-  event('paused', '', 'campaign', campaign, 'reason', why)
-end
-
--- One wrong module must not burn a campaign: the first 5 jobfiles to end, or 20 in a row, that fail for the same reason stop it.
--- Only a jobfile's first failure counts, or one jobfile's retries would be the row.
-local function note_success() redis.call('HSET', ledger, 'streak', 0, 'succeeded', 1) end
-
-local function note_failure(failures)
-  if failures > 1 then return end
-  local c = redis.call('HMGET', ledger, 'streak', 'streak_reason', 'succeeded')
-  local streak = c[2] == reason and tonumber(c[1] or '0') + 1 or 1
-  redis.call('HSET', ledger, 'streak', streak, 'streak_reason', reason)
-  if streak == 1 and c[2] and c[2] ~= reason then redis.call('HSET', ledger, 'succeeded', 1) end
-  if streak >= 20 or (streak >= 5 and not c[3]) then pause(streak .. ' jobfiles in a row failed: ' .. reason) end
-end
-
-local function note_final_failure()
-  local limit = tonumber(redis.call('HGET', ledger, 'max_fails') or '0')
-  if limit <= 0 then return end
-  local fails = redis.call('HINCRBY', ledger, 'fails_since_resume', 1)
-  if fails >= limit then pause(fails .. ' jobfiles failed (max_fails)') end
-end
+local key, node, place = 'job:' .. id, v[7] or '', string.sub(place_of(v[7], v[8]), 2, -2)
+local counts, started = ARGV[11] == '1', ARGV[8] ~= ''
+-- What could not be started at all failed quickly too.
+local quick = not started or tonumber(ARGV[8]) < B.quick_ms
 
 local function finish(to)
   set_state(id, to)
   redis.call('HDEL', key, 'cancel')
+end
+
+local function fail()
+  local failures = tonumber(fields(id, 'failures')[1] or '0')
+  if counts then failures = redis.call('HINCRBY', key, 'failures', 1) end
+  local retries = tonumber(redis.call('HGET', 'campaign:' .. campaign, 'retries') or ARGV[13])
+  if ARGV[12] == '1' and failures <= retries then
+    wait(id, false, B.max_losses)
+  else
+    finish('failed')
+    note_final_failure(campaign)
+    -- With fewer failures it would have been tried again.
+    if ARGV[12] == '1' then redis.call('HSET', key, 'worn_out', 1) else redis.call('HDEL', key, 'worn_out') end
+  end
+  if counts then
+    spread_pause(campaign, node)
+    if failures == 1 then note_failure(campaign, id, node, reason) end
+    if quick then note_quick(id, reason, B.max_losses) end
+  end
+  pause_if_due(campaign, is_suspect(place, campaign, reason) and node or '')
 end
 
 if v[2] ~= token then forgive_loss(id) end
@@ -62,16 +59,16 @@ if verdict == 'done' or verdict == 'skipped' then
     redis.call('HSET', key, 'skipped', 1)
   end
   finish('done')
-  note_success()
+  note_success(campaign)
+  if verdict == 'done' and started then note_well(id, B.max_losses) end
 elseif verdict == 'cancelled' or v[4] then
   finish('cancelled')
+elseif counts and quick and is_bad(place) then
+  -- It was given out before the node was known to be bad.
+  redis.call('HSET', key, 'taken_off', (fields(id, 'taken_off')[1] or '') .. ';' .. place .. ';')
+  wait(id, true, B.max_losses)
 else
-  local failures = tonumber(fields(id, 'failures')[1] or '0')
-  if ARGV[11] == '1' then failures = redis.call('HINCRBY', key, 'failures', 1) end
-  local retries = tonumber(redis.call('HGET', ledger, 'retries') or ARGV[13])
-  if ARGV[12] == '1' and failures <= retries then wait(id, false, B.max_losses) else finish('failed') end
-  if ARGV[11] == '1' then note_failure(failures) end
-  if fields(id, 'state')[1] == 'failed' then note_final_failure() end
+  fail()
 end
 local now = fields(id, 'state')[1]
 event('ended', id, 'verdict', verdict, 'state', now, 'reason', reason, 'exit_code', ARGV[6], 'elapsed_ms', ARGV[8], 'cpu_s', ARGV[9], 'max_rss_mb', ARGV[10])

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from lease_model import Model
-from lease_records import BAD_ENDS, ENDED, Job
+from lease_records import BAD_ENDS, ENDED, Campaign, Job
 
 Dump = dict[str, Any]
 
@@ -92,12 +92,32 @@ def check_model(dump: Dump, model: Model) -> None:
         assert (job.state in ENDED) <= (job.token is None)
     for campaign in model.campaigns.values():
         paused = dump[f"campaign:{campaign.number}"].get("paused")
-        assert (paused is not None) == campaign.paused, f"campaign {campaign.number}: paused={paused}, ends {campaign.ends}"
+        assert (paused is not None) == campaign.paused, f"campaign {campaign.number}: paused={paused}, {campaign}"
+        check_row(dump, campaign)
+    check_nodes(dump, model)
+
+
+def check_row(dump: Dump, campaign: Campaign) -> None:
+    """The failures in a row that count for a pause, and for whom it is."""
+    row = [tuple(entry.split(" ", 1)) for entry in dump.get(f"streak:{campaign.number}", [])]
+    assert row == campaign.row, f"campaign {campaign.number}: {row}, not {campaign.row}"
+    fields = dump[f"campaign:{campaign.number}"]
+    said = fields.get("paused_for"), fields.get("probes")
+    assert said == (campaign.paused_for, str(campaign.probes) if campaign.paused_for else None), f"{said}, not {campaign}"
+
+
+def check_nodes(dump: Dump, model: Model) -> None:
+    """Which nodes are bad, and how much is held against each of the others."""
+    assert set(dump.get("bad_nodes", {})) == {" ".join(place) for place in model.bad}
+    held = {key.removeprefix("place:"): int(row.get("#", 0)) for key, row in dump.items() if key.startswith("place:")}
+    expected = {" ".join(place): sum(k is not None for k in row.failed.values()) for place, row in model.rows.items()}
+    seen, wanted = ({place: n for place, n in counts.items() if n} for counts in (held, expected))
+    assert seen == wanted, f"held against places: {seen}, not {wanted}"
 
 
 def check_bell(dump: Dump, model: Model) -> None:
     """A wake-up that nobody has consumed is still there while something waits that an idle worker could take."""
-    claimable = [i for i, j in model.jobs.items() if j.state == "queued" and not model.campaign_of(j).paused]
+    claimable = [i for i, j in model.jobs.items() if j.state == "queued" and not model.campaign_of(j).is_paused_for_all]
     if claimable and model.wakes:
         assert dump.get("bell"), f"{claimable} wait, {model.wakes} wake-ups were not consumed, and the bell is silent"
 

@@ -32,6 +32,9 @@ class LeaseMachine(UserRules):
         """One of the latest."""
         return self.hands[-1 - pick % len(self.hands)]
 
+    def age_s(self, hand: Hand) -> float:
+        return (self.now_ms - hand.started_ms) / 1000 if hand.started else 0.0
+
     def room(self, kind: str) -> Room:
         numbers = [c.number for c in self.model.campaigns.values()]
         free = {"slot": 0.25, "none": 0.1}.get(kind, 1.0)
@@ -85,9 +88,9 @@ class LeaseMachine(UserRules):
     def _follow_claim(self, token: str, holder: Holder, room: Room, word: str, got: str | None) -> None:
         states = self.server.dump()
         quarantined = [i for i, j in self.model.jobs.items() if j.state == "queued" and states[f"job:{i}"]["state"] == "quarantined"]
-        self.model.claimed(token, holder, room, got, quarantined)
+        self.model.claimed(token, holder, room, word, got, quarantined)
         if word == "empty":
-            waiting = [j for j in self.model.jobs.values() if j.state == "queued" and not self.model.campaign_of(j).paused]
+            waiting = [j for j in self.model.jobs.values() if j.state == "queued" and not self.model.campaign_of(j).is_paused_for_all]
             assert not waiting, f"'empty', although {waiting} wait"
             self.model.wakes = 0
 
@@ -106,7 +109,7 @@ class LeaseMachine(UserRules):
     def _start(self, hand: Hand) -> None:
         """The guard checks the deadline before it starts anything."""
         if not hand.started and not hand.ended and self.now_ms < hand.deadline:
-            hand.started = True
+            hand.started, hand.started_ms = True, self.now_ms
             assert self.starts.setdefault((hand.job_id, hand.attempt), hand.token) == hand.token, "two starts have the same number"
 
     @rule(holder=holders, answer=answers)
@@ -115,13 +118,17 @@ class LeaseMachine(UserRules):
 
     def _renew(self, holder: Holder, answer: str) -> None:
         mine = [h for h in self.hands if h.holder is holder][-4:]
-        held = [Held(job_id=h.job_id, token=h.token, phase=Phase.RUNNING if h.started else Phase.HELD) for h in mine]
-        renewal = self.ask(lambda: self.leases.renew(holder.worker, "{}", held))
+        held = [
+            Held(job_id=h.job_id, token=h.token, phase=Phase.RUNNING if h.started else Phase.HELD, age_s=self.age_s(h)) for h in mine
+        ]
+        told = self.model.refusal(holder)
+        renewal = self.ask(lambda: self.leases.renew(holder.worker, "{}", held, node=holder.node, block=holder.block))
         if renewal is None:
             return
         assert renewal.counter == self.counter
+        assert (renewal.told[0] if renewal.told else "") == told
         for hand, word in zip(mine, renewal.words, strict=True):
-            assert word.value in self.model.renew(hand.job_id, hand.token, hand.started)
+            assert word.value in self.model.renew(hand.job_id, hand.token, hand.started, self.age_s(hand))
             if answer == "lost":
                 continue
             if word.value in ("renewed", "cancel"):
@@ -161,7 +168,7 @@ class LeaseMachine(UserRules):
     def _end(self, hand: Hand, verdict: str, reason: str, counts: bool, retry: bool) -> None:
         hand.ended = True
         if hand.outcome is None:
-            elapsed_s = 1.0 if hand.started else None
+            elapsed_s = self.age_s(hand) if hand.started else None
             hand.outcome = Outcome(verdict=verdict, reason=reason, elapsed_s=elapsed_s, counts_as_failure=counts, retry=retry)
         outcome = hand.outcome
         settled = self.ask(lambda: self.leases.settle(hand.job_id, hand.token, outcome))

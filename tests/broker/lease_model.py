@@ -5,15 +5,17 @@ Where the rules leave a choice (which of several jobfiles a claim gets) the mode
 
 from collections.abc import Sequence
 
-from lease_records import BAD_ENDS, ENDED, FRESH_MS, LEASE_MS, MARGIN_MS, SETTINGS, Campaign, Job
+from lease_nodes import NodeModel, is_quick, place_of
+from lease_records import BAD_ENDS, ENDED, FRESH_MS, LEASE_MS, MARGIN_MS, QUICK_S, SETTINGS, Campaign, Job
 
 from broker.lease import Holder, Outcome, Room
 
 
-class Model:
+class Model(NodeModel):
     """All jobfiles, by id, and the beat."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: dict[str, Job] = {}
         self.campaigns: dict[str, Campaign] = {}
         self.now = 1_000_000_000
@@ -39,6 +41,9 @@ class Model:
 
     def campaign_of(self, job: Job) -> Campaign:
         return next(c for c in self.campaigns.values() if c.number == job.campaign)
+
+    def ring(self) -> None:
+        self.wakes += len(self.jobs)
 
     def _wait(self, job: Job) -> None:
         job.state = "queued"
@@ -115,6 +120,7 @@ class Model:
             return False
         for i in mine:
             del self.jobs[i]
+        self.forget_evidence(campaign.number)
         del self.campaigns[name]
         return True
 
@@ -123,14 +129,14 @@ class Model:
     def held_by(self, token: str) -> str | None:
         return next((i for i, j in self.jobs.items() if j.token == token), None)
 
-    def fitting(self, room: Room) -> list[str]:
-        """Waiting jobfiles that this room could take; those lost too often among them."""
+    def fitting(self, room: Room, node: str) -> list[str]:
+        """Waiting jobfiles that this room of a node could take; those lost too often among them."""
 
         def fits(job: Job) -> bool:
             share = 1 / job.per_node if job.per_node else room.slot_share
             return (
                 job.state == "queued"
-                and not self.campaign_of(job).paused
+                and not self.campaign_of(job).is_paused_for(node)
                 and (not room.campaigns or job.campaign in room.campaigns)
                 and share <= room.free_share + 1e-9
                 and (room.remaining_s is None or job.estimate_s <= room.remaining_s)
@@ -138,16 +144,21 @@ class Model:
 
         return [i for i, j in self.jobs.items() if fits(j)]
 
-    def claimed(self, token: str, holder: Holder, room: Room, got: str | None, quarantined: Sequence[str]) -> None:
+    def claimed(self, token: str, holder: Holder, room: Room, word: str, got: str | None, quarantined: Sequence[str]) -> None:
         """Check the server's choice, and follow it."""
         if (held := self.held_by(token)) is not None:
             assert got == held, f"the token holds {held}, and got {got}"
             self.jobs[held].lease_end = self.now + LEASE_MS
             return
+        refusal = self.refusal(holder)
+        assert (word if word in ("drain", "bad") else "") == refusal, f"{holder} was answered {word!r}, not {refusal!r}"
+        if refusal:
+            assert not quarantined
+            return
         for job in self.jobs.values():
             if job.place == "returning" and job.until <= self.now:
                 job.place = "lane"
-        fitting = self.fitting(room)
+        fitting = self.fitting(room, holder.node)
         lost_too_often = {i for i in fitting if self.jobs[i].losses >= SETTINGS.max_losses}
         good = [i for i in fitting if i not in lost_too_often]
         assert set(quarantined) <= lost_too_often, f"quarantined {quarantined}, lost too often are {lost_too_often}"
@@ -164,6 +175,8 @@ class Model:
             job = self.jobs[got]
             job.state, job.token, job.last_token, job.holder, job.loss_counted = "running", token, None, holder, False
             job.started, job.lease_end, job.deliveries = False, self.now + LEASE_MS, job.deliveries + 1
+            job.outlived = False
+            self.campaign_of(job).probe()
 
     def _choice(self, good: Sequence[str], room: Room) -> list[str]:
         """What a claim may give out: suspects to an empty node, then the first in rank, then what may still come back with its node."""
@@ -175,7 +188,7 @@ class Model:
             return [i for i in places["lane"] if self.jobs[i].rank == best]
         return places["returning"]
 
-    def renew(self, job_id: str, token: str, running: bool) -> set[str]:
+    def renew(self, job_id: str, token: str, running: bool, age_s: float) -> set[str]:
         """The words that may be answered."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -183,7 +196,10 @@ class Model:
         if job.token == token:
             job.lease_end = self.now + LEASE_MS
             if running:
-                job.start(self.now)
+                job.start(self.now - round(age_s * 1000))
+            if running and age_s >= QUICK_S and not job.outlived:
+                job.outlived = True
+                self.note_well(job_id)
             return {"cancel" if job.cancel else "renewed"}
         if job.ended_token == token:
             return {"settled"}
@@ -221,27 +237,37 @@ class Model:
         if outcome.verdict in ("done", "skipped"):
             self._finish(job, "done")
             job.skipped = outcome.verdict == "skipped"
-            self.campaign_of(job).ends.append("ok")
+            self.campaign_of(job).succeed()
+            if outcome.verdict == "done" and outcome.elapsed_s is not None:
+                self.note_well(job_id)
         elif outcome.verdict == "cancelled" or job.cancel:
             self._finish(job, "cancelled")
+        elif outcome.counts_as_failure and is_quick(outcome) and place_of(job) in self.bad:
+            job.taken_off.add(place_of(job))
+            self._wait(job)
         else:
-            self._fail(job, outcome)
+            self._fail(job_id, job, outcome)
         return {"settled"}, job.state
 
     def _finish(self, job: Job, state: str) -> None:
         job.state, job.cancel = state, False
 
-    def _fail(self, job: Job, outcome: Outcome) -> None:
-        campaign = self.campaign_of(job)
+    def _fail(self, job_id: str, job: Job, outcome: Outcome) -> None:
+        campaign, place = self.campaign_of(job), place_of(job)
         job.failures += outcome.counts_as_failure
         if outcome.retry and job.failures <= campaign.retries:
             self._wait(job)
         else:
             self._finish(job, "failed")
             campaign.fails += campaign.max_fails > 0
-        if outcome.counts_as_failure and job.failures == 1:
-            campaign.ends.append(outcome.reason)
-        campaign.judge()
+            job.worn_out = outcome.retry
+        if outcome.counts_as_failure:
+            campaign.spread(place[0])
+            if job.failures == 1:
+                campaign.fail(job_id, place[0], outcome.reason)
+            if is_quick(outcome):
+                self.note_quick(job_id, outcome.reason)
+        campaign.judge(place[0] if self.is_suspect(place, (job.campaign, outcome.reason)) else None)
 
     def give_back(self, job_id: str, token: str, *, free: bool, started: bool) -> set[bool]:
         job = self.jobs.get(job_id)

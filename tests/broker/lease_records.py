@@ -9,6 +9,7 @@ from broker.settings import LeaseSettings
 SETTINGS = LeaseSettings(max_losses=2)
 LEASE_MS, MARGIN_MS, FRESH_MS = (round(s * 1000) for s in (SETTINGS.lease_s, SETTINGS.margin_s, SETTINGS.beat_fresh_s))
 SAFE_MS = LEASE_MS - MARGIN_MS
+QUICK_S = SETTINGS.quick_s
 BAD_ENDS = ("failed", "quarantined", "cancelled")
 ENDED = ("done", *BAD_ENDS)
 RETRIES = 3
@@ -43,6 +44,12 @@ class Job:
     started: bool = False
     started_at: int = 0
     endings: dict[int, str] = field(default_factory=dict)
+    #: Where it failed quickly, once for each failure that counts; where it did and that was taken off; that it was out of retries.
+    quick_on: list[tuple[str, str]] = field(default_factory=list)
+    taken_off: set[tuple[str, str]] = field(default_factory=set)
+    worn_out: bool = False
+    #: The broker has heard that it has outlived the time within which what fails fails quickly.
+    outlived: bool = False
 
     @property
     def priority(self) -> int:
@@ -96,6 +103,7 @@ class Job:
         self.failures = self.losses = 0
         self.lost_on, self.loss_counted = [], False
         self.last_token = None
+        self.quick_on, self.taken_off, self.worn_out = [], set(), False
 
 
 @dataclass
@@ -104,18 +112,69 @@ class Campaign:
     retries: int = RETRIES
     max_fails: int = 0
     paused: bool = False
-    #: What counts for the pause since it was last resumed: 'ok' or a failure's reason, and how many jobfiles failed for good.
-    ends: list[str] = field(default_factory=list)
+    #: The pause is the broker's own; it is for this node, and the others are given so many jobfiles all the same.
+    by_itself: bool = False
+    paused_for: str | None = None
+    probes: int = 0
+    #: What counts for the pause since it was last resumed: the latest first failures in a row, for one reason (jobfile, node); whether it
+    #: has ended otherwise too; how many jobfiles failed for good.
+    row: list[tuple[str, str]] = field(default_factory=list)
+    row_reason: str | None = None
+    mixed: bool = False
     fails: int = 0
 
-    def judge(self) -> None:
-        row = self.ends[-20:]
-        if len(row) == 20 and len(set(row)) == 1 and row[0] != "ok":
-            self.paused = True
-        if len(self.ends) >= 5 and len(set(self.ends)) == 1 and self.ends[0] != "ok":
-            self.paused = True
-        if 0 < self.max_fails <= self.fails:
-            self.paused = True
+    def succeed(self) -> None:
+        self.row, self.mixed = [], True
+
+    def fail(self, job_id: str, node: str, reason: str) -> None:
+        if self.row_reason not in (None, reason):
+            self.row, self.mixed = [], True
+        self.row, self.row_reason = [*self.row, (job_id, node)][-20:], reason
+
+    def take_off(self, job_id: str, node: str, *, was_final: bool) -> None:
+        self.row = [entry for entry in self.row if entry != (job_id, node)]
+        if not self.row:
+            self.row_reason = None
+        self.fails -= was_final and self.fails > 0
+
+    @property
+    def is_due(self) -> bool:
+        return len(self.row) >= (20 if self.mixed else 5) or 0 < self.max_fails <= self.fails
+
+    def judge(self, suspect: str | None) -> None:
+        if self.is_due and not self.paused:
+            self.paused = self.by_itself = True
+            if suspect is not None and all(node == suspect for _, node in self.row):
+                self.paused_for, self.probes = suspect, 5
+
+    def spread(self, node: str) -> None:
+        if self.paused_for != node:
+            self.paused_for = None
+
+    def probe(self) -> None:
+        if self.paused_for is not None:
+            self.probes -= 1
+            if self.probes <= 0:
+                self.paused_for = None
+
+    def lift(self) -> bool:
+        """Whether it goes on because the failures that paused it were taken off."""
+        if not self.by_itself or self.is_due:
+            return False
+        self.paused, self.by_itself, self.paused_for = False, False, None
+        return True
+
+    def is_paused_for(self, node: str) -> bool:
+        return self.paused and self.paused_for in (None, node)
+
+    @property
+    def is_paused_for_all(self) -> bool:
+        return self.paused and self.paused_for is None
+
+    def pause(self) -> None:
+        """A person's."""
+        self.paused, self.by_itself, self.paused_for = True, False, None
 
     def resume(self) -> None:
-        self.paused, self.ends, self.fails = False, [], 0
+        self.paused, self.by_itself, self.paused_for = False, False, None
+        self.row, self.row_reason, self.mixed, self.fails = [], None, False, 0

@@ -18,6 +18,7 @@ from lease_server import LeaseServer
 from broker.enqueue import job_id
 from broker.errors import Stale
 from broker.lease import Holder, Leases, Outcome
+from broker.ledger import Ledger
 from broker.scripts import Scripts
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Hand:
     #: True time until which its processes may run.
     deadline: int
     started: bool = False
+    started_ms: int = 0
     #: Its processes are dead, or it never had any.
     ended: bool = False
     outcome: Outcome | None = None
@@ -56,6 +58,7 @@ class LeaseWorld(RuleBasedStateMachine):
         self.model = Model()
         self.scripts = Scripts(server.client, clock=lambda: self.model.now)
         self.leases = Leases(self.scripts)
+        self.ledger = Ledger(server.client, clock=lambda: self.model.now)
         self.now_ms = 0
         self.run_id = "run-0"
         self.counter = 0

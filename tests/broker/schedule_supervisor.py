@@ -123,7 +123,8 @@ class Supervisor:
         if not self._hosts.rules.anchor:
             at = epoch.now_ms() / 1000
         times_ms = [round(s * 1000) for s in (SETTINGS.lease_s, SETTINGS.margin_s, SETTINGS.beat_fresh_s)]
-        args = int(at * 1000), self._counter, epoch.number, run_id, "1" if drift else "", *times_ms, SETTINGS.max_losses
+        rules = SETTINGS.max_losses, round(SETTINGS.quick_s * 1000)
+        args = int(at * 1000), self._counter, epoch.number, run_id, "1" if drift else "", *times_ms, *rules
         epoch.counter = max(epoch.counter, self._counter)
         round_ = self._round
         request = Request(sha=epoch.scripts.sha("beat"), args=("", *args), on_reply=lambda _: self._beaten(times, round_))

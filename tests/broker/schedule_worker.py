@@ -4,7 +4,7 @@ Its threads are fibers: the renewer's and the claimer's wait for answers; the ot
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,9 @@ from schedule_clock import Fiber, Wake
 
 from broker.claim import Claim
 from broker.errors import Unreachable
-from broker.holding import HandBack, NodeLimits
+from broker.holding import Asker, HandBack, NodeLimits
 from broker.holdings import Holdings
-from broker.lease import Leases, Outcome
+from broker.lease import Leases, Outcome, Room
 from broker.renewer import Renewer
 from broker.scripts import Scripts
 from broker.stillness import Look
@@ -49,6 +49,13 @@ class Line:
         if isinstance(reply, list) and reply[0] == "settled":
             self._worker.world.was_told_settled(args[1], args[2])
         return reply
+
+
+class Asked(Scripts):
+    """Each script by itself: whatever may happen between two may happen here within one packet."""
+
+    def together(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
+        return [self._call(verb, *args) for verb, args in calls]
 
 
 class Worker:
@@ -94,7 +101,7 @@ class Worker:
         epoch = self.node.wire.reach(self, fiber)
         if epoch is None:
             raise Unreachable("nobody answers")
-        return Leases(Scripts(Line(self, fiber, epoch)))  # type: ignore[arg-type]
+        return Leases(Asked(Line(self, fiber, epoch)))  # type: ignore[arg-type]
 
     # -- the renewer ----------------------------------------------------------------------------------------------------------------
 
@@ -120,7 +127,7 @@ class Worker:
         if self._busy[1] or not self.holdings.may_claim():
             return
         if self.holdings.adopted:
-            self._attach(self.holdings.adopted.popleft())
+            self._deliver(self.holdings.adopted.popleft())
             self._soon(self._claim)
             return
         self._busy[1] = True
@@ -129,15 +136,29 @@ class Worker:
     def _claim_once(self) -> None:
         try:
             self._claims = self._claims or self._connect(self._fibers[1])
-            token, sent = self.holdings.token, self.clock.now
-            claim = self._claims.claim(token, self.node.holder, self.holdings.room())
-            if claim is not None:
-                self.holdings.add(claim, sent if self.world.rules.absolute else self.clock.now)
-                self._soon(partial(self._begin, claim))
-                self._soon(self.node.claimed)
+            room = self.holdings.ask(Asker.LOOP)
+            if room is not None:
+                self._ask(self._claims, room)
         except Unreachable:
             self._claims = None
+        self.holdings.asked(Asker.LOOP)
         self._busy[1] = False
+
+    def _ask(self, claims: Leases, room: Room) -> None:
+        token, sent = self.holdings.token, self.clock.now
+        claim = claims.claim(token, self.node.holder, room)
+        if claim is not None:
+            self.holdings.add(claim, sent if self.world.rules.absolute else self.clock.now)
+            self._soon(partial(self._begin, claim))
+            self._soon(self.node.claimed)
+
+    def _deliver(self, claim: Claim) -> None:
+        """What an earlier worker left behind, or what the renewer was given."""
+        if claim.token in self.node.guard.attempts:
+            self._attach(claim)
+        else:
+            self._soon(partial(self._begin, claim))
+            self._soon(self.node.claimed)
 
     def _begin(self, claim: Claim) -> None:
         self.world.note("claimed", self.node.name, claim.token)
@@ -161,10 +182,7 @@ class Worker:
 
     def _attach(self, claim: Claim) -> None:
         self.holdings.begin(claim.token)
-        attempt = self.node.guard.attempts.get(claim.token)
-        if attempt is None:
-            self._conclude(claim, HandBack(free=False, reason="lost"))
-        elif attempt.state == "ended":
+        if self.node.guard.attempts[claim.token].state == "ended":
             self.heard("ended", claim.token)
 
     def heard(self, what: str, token: str) -> None:

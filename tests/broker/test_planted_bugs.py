@@ -1,30 +1,11 @@
 """The property test is worth something: each bug planted here in a verb's script is found by it."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lease_machine import LeaseMachine
 from lease_server import LeaseServer
-
-from broker import scripts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bug:
-    """A change of one verb's script: what stands there (exactly once), and what is put in its place."""
-
-    name: str
-    verb: str
-    right: str
-    wrong: str
-
-    def plant(self, verb: str, text: str) -> str:
-        if self.verb not in (verb, "prelude"):
-            return text
-        assert text.count(self.right) == 1, f"{self.name}: the script of {verb} no longer has this text once: {self.right}"
-        return text.replace(self.right, self.wrong)
+from planted_bug import Bug
 
 
 BUGS = (
@@ -94,6 +75,12 @@ BUGS = (
     Bug(name="a_retry_keeps_the_old_losses", verb="retry", right="'failures', 'losses',", wrong="'failures',"),
     Bug(name="a_dry_run_enqueues", verb="enqueue", right="if not dry then apply", wrong="if true then apply"),
     Bug(name="a_lease_is_not_renewed", verb="renew", right="redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)", wrong=""),
+    Bug(
+        name="a_drained_block_claims",
+        verb="prelude",
+        right="if (redis.call('HGET', 'block:' .. block, 'drained_at') or '') ~= '' then",
+        wrong="if false then",
+    ),
 )
 
 HUNT = settings(
@@ -112,9 +99,6 @@ HUNT = settings(
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_the_property_test_finds(bug: Bug, shared_lease_server: LeaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = scripts.source
-    example = "beat" if bug.verb == "prelude" else bug.verb
-    assert bug.plant(example, right(example, 7)) != right(example, 7)
-    monkeypatch.setattr(scripts, "source", lambda verb, major: bug.plant(verb, right(verb, major)))
+    bug.plant_in_scripts(monkeypatch)
     with pytest.raises((Exception, pytest.fail.Exception)):
         run_state_machine_as_test(lambda: LeaseMachine(shared_lease_server), settings=HUNT)  # type: ignore[arg-type]

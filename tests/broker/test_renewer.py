@@ -2,19 +2,21 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+import redis
 import servers
 
 from broker.claim import Claim
 from broker.enqueue import Entry, enqueue
 from broker.errors import Unreachable
-from broker.holding import HandBack, NodeLimits, boottime
+from broker.holding import Asker, HandBack, NodeLimits, boottime
 from broker.holdings import Holdings
 from broker.lease import Holder, Leases, Outcome, Room
 from broker.ledger import Ledger
+from broker.packet import Command, exchange
 from broker.records import State
 from broker.renewer import Renewer
 from broker.scripts import Scripts
@@ -98,6 +100,10 @@ class Bench:
         self.renewer.hurry()
         self.renewer.run_once()
         return list(self.heard.words)
+
+    def given(self) -> list[str]:
+        """What the renewer was given and Celery was not handed yet."""
+        return [claim.name for claim in self.holdings.adopted]
 
     def state(self, claim: Claim) -> State:
         job = Ledger(self.server.client()).job(claim.job_id)
@@ -224,7 +230,7 @@ def test_what_a_worker_says_of_itself_is_kept_until_it_says_goodbye(bench: Bench
 
 
 def test_shares_and_slots_bound_what_is_claimed(bench: Bench) -> None:
-    bench.enqueue("a", "b", "c")
+    bench.enqueue("a", "b")
     assert bench.holdings.may_claim()
     bench.claim()
     assert bench.holdings.room().free_share == 0.5
@@ -274,3 +280,76 @@ def test_nothing_is_claimed_while_a_claim_has_passed_its_deadline(bench: Bench) 
     assert not bench.holdings.may_claim()
     bench.turn()
     assert bench.holdings.may_claim()
+
+
+def test_a_settle_brings_the_next_jobfile_along(bench: Bench) -> None:
+    bench.enqueue("a", "b", "c")
+    first, _ = bench.claim(), bench.claim()
+    bench.holdings.conclude(first.token, DONE)
+    bench.turn()
+    assert bench.given() == ["c"]
+    assert bench.holdings.open_claims == 2
+    assert bench.holdings.may_claim(), "Celery is to be handed it"
+    assert bench.holdings.ask(Asker.LOOP) is None, "there is no room for one more"
+
+
+def test_what_a_settle_does_not_make_room_for_is_not_asked_for(bench: Bench) -> None:
+    bench.enqueue("a", "b", "c", per_node="1")
+    first = bench.claim()
+    bench.holdings.conclude(first.token, HandBack(free=True, reason="the node leaves"))
+    bench.turn()
+    assert bench.given() == []
+    bench.holdings.drain()
+    second = bench.claim()
+    bench.holdings.conclude(second.token, DONE)
+    bench.turn()
+    assert bench.given() == []
+
+
+def test_a_packet_whose_answer_is_lost_settles_once_and_claims_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.enqueue("a", "b", "c")
+    first = bench.claim()
+    token = bench.holdings.token
+
+    def lost(client: redis.Redis, commands: Sequence[Command]) -> list[object]:
+        exchange(client, commands)
+        raise redis.ConnectionError("the answer was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("broker.scripts.exchange", lost)
+        bench.holdings.conclude(first.token, DONE)
+        assert bench.turn() == ["silence"]
+    assert bench.given() == []
+    assert bench.turn() == ["settled", "contact", "extended"]
+    assert bench.given() == ["b"]
+    assert [claim.token for claim in bench.holdings.adopted] == [token]
+    assert bench.scripts.client.hvals("tokens") == [bench.holdings.adopted[0].job_id]
+
+
+def test_the_renewer_asks_for_nothing_while_celerys_loop_does(bench: Bench) -> None:
+    bench.enqueue("a", "b", "c")
+    first = bench.claim()
+    assert bench.holdings.ask(Asker.LOOP) is not None
+    bench.holdings.conclude(first.token, DONE)
+    bench.turn()
+    assert bench.given() == [], "two claims under one token are one jobfile"
+    second = bench.claim()
+    bench.holdings.asked(Asker.LOOP)
+    bench.holdings.conclude(second.token, DONE)
+    bench.turn()
+    assert bench.given() == ["c"]
+
+
+def test_no_jobfile_comes_along_with_a_settle_while_a_claim_has_passed_its_deadline(bench: Bench) -> None:
+    bench.enqueue("a", "b", "c")
+    first, frozen = bench.claim(), bench.claim()
+    bench.holdings._held[frozen.token].deadline = boottime() - 1
+    bench.holdings.conclude(first.token, DONE)
+    bench.turn()
+    assert bench.given() == []
+
+
+def test_names_that_are_no_utf_8_and_quotes_come_through_a_claim(bench: Bench) -> None:
+    name = 'q"\\/\x7f\t\udcff\udc80é.sh'
+    bench.enqueue(name)
+    assert bench.claim().name == name

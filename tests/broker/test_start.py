@@ -238,7 +238,7 @@ def test_a_stopped_broker_is_gone_and_comes_back_on_its_port_with_its_data(home:
     put(home, "x", "1")
     stop_broker(home, force=False)
     assert parts.servers(home) == supervisors(home) == []
-    assert address_of(home).is_stopped
+    assert (address_of(home).is_stopped, address_of(home).is_wanted) == (True, False)
     status = broker_status(home)
     assert not status.running
     assert "was stopped on" in status.reason
@@ -253,8 +253,12 @@ def test_a_supervisor_that_is_told_to_end_takes_its_server_with_it(home: Home):
     os.kill(address.supervisor_pid, signal.SIGTERM)
     wait_until(lambda: not supervisors(home), 10, "the supervisor to end")
     assert parts.servers(home) == []
-    assert address_of(home).is_stopped
+    # Whoever ends it so does not say that nobody wants it: a login host that sweeps does the same.
+    assert (address_of(home).is_stopped, address_of(home).is_wanted) == (True, True)
     assert "bye" in home.server_log.read_text()
+    stop_broker(home, force=False)
+    assert (address_of(home).is_stopped, address_of(home).is_wanted) == (True, False)
+    assert not ensure(home).is_wanted
 
 
 def test_a_broker_with_live_blocks_is_not_stopped_unless_forced(home: Home):

@@ -31,7 +31,7 @@ class Bench:
         self.now_ms = 1_700_000_000_000
         self.scripts = Scripts(server.client, clock=lambda: self.now_ms)
         self.leases = Leases(self.scripts)
-        self.ledger = Ledger(server.client)
+        self.ledger = Ledger(server.client, clock=lambda: self.now_ms)
         self.counter = 0
         self.batches = 0
         self.beat()

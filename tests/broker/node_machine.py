@@ -1,0 +1,95 @@
+"""Nodes on which jobfiles fail at once, beside nodes on which they do well: few rules of the lease machine, and stories that lead to verdicts."""
+
+from collections.abc import Callable, Sequence
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from lease_machine import LeaseMachine
+from lease_records import HOLDERS
+from lease_users import UserRules
+from lease_world import NAMES, LeaseWorld
+
+from broker.lease import Holder
+
+#: Which node, what it does, how often: + ends well, - fails, x fails for good, h claims and starts and keeps, o outlives the first minute with
+#: what it keeps, w ends that well, l lets it fail, ? claims and does not hear the answer, ! asks again, r renews.
+STORIES = (
+    "0-5 1+3", "1+3 0-3", "1+2 0-4", "1+3 0-4 1-3", "1+3 2-1 0-3", "0-3 2-3 1+5", "0-5 2-1 1+3", "0-2 1+5 0-3", "1+3 0-3 0+2", "1+3 0x3 0r1",
+    "0h2 1+3 0-3 0l2", "0h1 0-4 1w1 1+3 0w1", "1h3 0-2 1o1 0-3", "0-3 1h2 2h1 1o1 2o1", "0?1 1+3 0-4 0!1", "0-5 0-1 1+6", "0-5 1h3 2h3 1l2",
+    "1+3 0-1 0+1 0-2", "1x1 2x1 0x4 1+3", "0+3 0-3", "0-2 1+3 2+1 1-2 0-2",
+)  # fmt: skip
+parts = st.tuples(st.sampled_from("012"), st.sampled_from("++---xhowl?!r"), st.sampled_from("123")).map("".join)
+stories = st.sampled_from(STORIES) | st.lists(parts, min_size=3, max_size=6).map(" ".join)
+
+
+class NodeMachine(LeaseMachine):
+    @rule(who=st.permutations(HOLDERS), story=stories, anew=st.sampled_from((True, True, False)))
+    def a_story(self, who: Sequence[Holder], story: str, anew: bool) -> None:
+        if anew:
+            self._begin_anew()
+        for part in story.split():
+            self._play(who[int(part[0])], part[1], int(part[2]))
+
+    def _begin_anew(self) -> None:
+        """A campaign begins, or somebody has looked at it."""
+        if waiting := [i for i, j in self.model.jobs.items() if j.state == "queued"]:
+            self._twice("cancel", waiting)
+        self._enqueue_all()
+        self._pause(self.model.campaigns["plain"], "")
+
+    def _enqueue_all(self) -> None:
+        self._enqueue("plain", [(name, 0, 0, "absent") for name in NAMES], again=True, dry_run=False)
+
+    def _play(self, holder: Holder, what: str, times: int) -> None:
+        does: dict[str, Callable[[], None]] = {
+            "+": lambda: self._run(holder, "done", True),
+            "-": lambda: self._run(holder, "failed", True),
+            "x": lambda: self._run(holder, "failed", False),
+            "h": lambda: self._take(holder),
+            "o": lambda: self._outlive(holder),
+            "w": lambda: self._end_kept(holder, "done"),
+            "l": lambda: self._end_kept(holder, "failed"),
+            "?": lambda: self._claim(self.next("t"), holder, "all", "lost"),
+            "!": self._ask_again,
+            "r": lambda: self._renew(holder, "heard"),
+        }
+        for _ in range(times):
+            does[what]()
+        if what == "+":
+            self._enqueue_all()
+
+    def _take(self, holder: Holder) -> None:
+        self._claim(self.next("t"), holder, "all", "heard")
+        if self.hands:
+            self._start(self.hands[-1])
+
+    def _run(self, holder: Holder, verdict: str, retry: bool) -> None:
+        before = len(self.hands)
+        self._take(holder)
+        if len(self.hands) > before:
+            self._end(self.hands[-1], verdict, "exit 1", True, retry)
+
+    def _outlive(self, holder: Holder) -> None:
+        self.pass_with_beats(61_000)
+        self._renew(holder, "heard")
+
+    def _end_kept(self, holder: Holder, verdict: str) -> None:
+        if kept := [h for h in self.hands if h.holder is holder and not h.ended]:
+            self._end(kept[-1], verdict, "exit 1", True, True)
+
+    def _ask_again(self) -> None:
+        if self.unanswered:
+            self._claim(*self.unanswered.pop(), "all", "heard")
+
+    @precondition(lambda self: self.model.bad)
+    @rule(pick=st.integers(0, 3))
+    def a_bad_node_is_forgiven(self, pick: int) -> None:
+        node, block = sorted(self.model.bad)[pick % len(self.model.bad)]
+        if self.ask(lambda: (self.ledger.forgive_node(node, block),)) == (1,):
+            self.model.forgive((node, block))
+
+
+# Of the other rules only a few are kept: a schedule is to consist of stories.
+for _name, _rule in vars(LeaseMachine).items() | vars(UserRules).items() | vars(LeaseWorld).items():
+    if hasattr(_rule, "hypothesis_stateful_rule") and _name not in ("a_worker_goes_on_as_it_should", "retry", "time_passes"):
+        setattr(NodeMachine, _name, None)
