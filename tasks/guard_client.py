@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: A third of what the guard needs to take us for hung would be enough; see LEASES rule 15.
 ALIVE_EVERY_S = 10.0
-_READ = 1 << 18
+_READ = 1 << 16
 #: A process closes its files some time before it counts as dead.
 _DYING_S = 2.0
 _DYING_POLL_S = 0.005

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Self, TypeVar
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,8 @@ class WorkerSettings:
     deadline_unix: float | None = None
     #: A node that has run nothing for this long leaves.
     idle_s: float = 300.0
+    #: Unix seconds until which the node is paid for in any case, and stays however idle it is; None: there is no such time.
+    stay_until_unix: float | None = None
     #: A node with nothing running and no broker for this long leaves.
     no_broker_idle_s: float = 1800.0
     #: Environment of jobfiles that the guard is not told by its own: additions by name.
@@ -37,5 +41,15 @@ class WorkerSettings:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        fields = json.loads(text)
-        return cls(**{**fields, "campaigns": tuple(fields.get("campaigns", ()))})
+        return from_json(cls, text)
+
+
+def from_json(kind: type[_T], text: str | bytes) -> _T:
+    """A dataclass of settings from what `json.dumps(asdict(…))` made of it: its lists were tuples.
+
+    Raises ValueError for what is no JSON or has wrong values, TypeError for other fields than the dataclass has.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError(f"no JSON object: {str(fields)[:40]!r}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})

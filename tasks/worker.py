@@ -26,6 +26,7 @@ from tasks.app import make_app, register
 from tasks.celery_worker import CeleryConsumer, CeleryWorker
 from tasks.ending import EndedFor
 from tasks.guard_client import Callbacks, GuardClient, Welcome
+from tasks.leaving import Standing, reason_to_leave, state_of
 from tasks.run import Runner
 from tasks.settings import WorkerSettings
 
@@ -112,6 +113,8 @@ class NodeWorker:
         self.watcher = GuardWatcher(self.guard, self.holdings, self.home, settings.node)
         self.renewer = Renewer(self.holdings, self.holder, self.watcher, self._connect, self._describe)
         self._leaving = threading.Event()
+        #: The broker's last word on claiming that was logged.
+        self._heard: tuple[str, str] | None = None
 
     def _connect(self) -> Leases:
         return Leases(Scripts(open_client(self.home)))
@@ -127,7 +130,7 @@ class NodeWorker:
             "slots": settings.slots,
             "running": self.holdings.running,
             "frozen": len(self.watcher.frozen),
-            "state": "leaving" if self.holdings.draining else "running",
+            "state": state_of(self.holdings.told, leaving=self.holdings.draining),
         }
 
     def work(self) -> None:
@@ -180,7 +183,9 @@ class NodeWorker:
                 log.critical("worker.hung turn_s=%.0f", time.monotonic() - self.holdings.last_turn)
                 # The guard starts the next one, which carries on with what runs.
                 os._exit(1)
-            if (why := self._idle_reason()) is not None:
+            node = self._standing()
+            self._note_word(node)
+            if (why := reason_to_leave(self.settings, node)) is not None:
                 self.leave(why)
         self._wait(lambda: not self.holdings.open_claims, _LEAVE_S)
         # Celery looks at this at each turn of its loop, and while it waits for the broker.
@@ -192,14 +197,18 @@ class NodeWorker:
         now = time.monotonic()
         return now - self.renewer.last_contact < _HUNG_S / 2 and now - self.holdings.last_turn > _HUNG_S
 
-    def _idle_reason(self) -> str | None:
-        if self.holdings.open_claims:
-            return None
-        if self.holdings.idle_s >= self.settings.idle_s:
-            return f"idle for {self.settings.idle_s:g} s"
-        if time.monotonic() - self.renewer.last_contact >= self.settings.no_broker_idle_s:
-            return f"no broker for {self.settings.no_broker_idle_s:g} s and nothing running"
-        return None
+    def _standing(self) -> Standing:
+        holdings = self.holdings
+        silent_s = time.monotonic() - self.renewer.last_contact
+        return Standing(open_claims=holdings.open_claims, idle_s=holdings.idle_s, silent_s=silent_s, told=holdings.told, now=time.time())
+
+    def _note_word(self, node: Standing) -> None:
+        if node.told != self._heard:
+            self._heard = node.told
+            word, reason = node.told or ("claim", "")
+            log.warning("worker.told word=%s reason=%r", word, reason)
+            # `nunatak workers` shows it.
+            self.renewer.soon()
 
     def _wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
         end = time.monotonic() + timeout_s

@@ -1,16 +1,15 @@
 """`python -I -m tasks.guard SETTINGS_JSON`: the guard of one node. Exit codes: 0 left in order, 1 workers kept dying, 2 wrong settings."""
 
 import gc
-import logging
 import os
+import shutil
 import sys
 
-from tasks.guard.guard import Guard
+from tasks.guard import log, starter
 from tasks.guard.node_log import open_log, put_away
 from tasks.guard.prctl import become_subreaper
 from tasks.guard.settings import BadSettings, GuardSettings
-
-log = logging.getLogger("tasks.guard")
+from tasks.guard.spawner import Spawner
 
 
 def main(argv: list[str]) -> int:
@@ -20,6 +19,15 @@ def main(argv: list[str]) -> int:
         settings = GuardSettings.from_json(argv[1])
     except BadSettings as error:
         return _refuse(str(error))
+    try:
+        return _run(settings)
+    finally:
+        if settings.own_folder is not None:
+            # Here and not in a child: the node is taken away with this process.
+            shutil.rmtree(settings.own_folder, ignore_errors=True)
+
+
+def _run(settings: GuardSettings) -> int:
     usable = len(os.sched_getaffinity(0))
     if settings.min_cpus is not None and usable < settings.min_cpus:
         return _refuse(
@@ -30,7 +38,6 @@ def main(argv: list[str]) -> int:
         open_log(settings.log_file)
     except OSError as error:
         return _refuse(f"cannot open the log: {error}; set log_file to a node-local path that can be written")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s guard %(levelname)s %(message)s", stream=sys.stderr)
     ended_well = False
     try:
         code, ended_well = _guard(settings)
@@ -50,7 +57,11 @@ def _guard(settings: GuardSettings) -> tuple[int, bool]:
     _own_descriptors()
     become_subreaper()
     try:
-        guard = Guard(settings, os.environ)
+        # Before the rest is imported, so that it has little to copy.
+        spawner = Spawner(starter.become)
+        from tasks.guard.guard import Guard
+
+        guard = Guard(settings, os.environ, spawner)
         # What is here stays: collections would only copy pages that the children share.
         gc.freeze()
         return guard.run(), guard.went_well

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.guard.loop import Loop
 from tasks.guard.protocol import Lines, Message, encode
 
-_READ = 1 << 18
+_READ = 1 << 16
 
 
 class Channel:

@@ -1,14 +1,12 @@
 """Forking children: clean signals, no descriptors of the guard's, dead when the guard is dead (if wanted)."""
 
-import logging
 import os
 import signal
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from tasks.guard import log
 from tasks.guard.prctl import die_with_parent
-
-log = logging.getLogger(__name__)
 
 #: More descriptors than this the guard does not have: a few per slot.
 _HIGHEST_FD = 2048
@@ -46,7 +44,7 @@ def _be_child(run: Callable[[], object], guard: int, keep: list[int], dies_with_
         _close_all_but(keep)
         _reset_signals()
         run()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the top of a process
         log.exception("child.broke")
     finally:
         os._exit(127)

@@ -1,16 +1,13 @@
 """The end of an attempt: asked for or its own, down to the last process it left behind; then its record, then the worker is told."""
 
-import logging
 from collections.abc import Callable
 
-from tasks.guard import freezing, protocol
+from tasks.guard import freezing, log, protocol
 from tasks.guard.attempt import Attempt, State
 from tasks.guard.clock import boottime
 from tasks.guard.node import Node
 from tasks.guard.process_tree import Levels
 from tasks.guard.scribe import Scribe
-
-log = logging.getLogger(__name__)
 
 #: `exec > >(tee log)` and the like write their last lines after the jobfile's exit; daemons do not go by themselves.
 LINGER_S = 0.5
@@ -109,5 +106,4 @@ class Closing:
     def _recorded(self, attempt: Attempt, recorded: bool) -> None:
         ending = attempt.note_recorded(recorded)
         attempt.move(State.ENDED)
-        log.debug("attempt.ended job=%s attempt=%d", attempt.order.id, attempt.order.attempt)
         self._node.send(protocol.ENDED, {"token": attempt.token, **ending.to_message()})

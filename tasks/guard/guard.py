@@ -1,12 +1,11 @@
 """The guard: owns the jobfiles' processes of one node, and the worker that says which. All its parts, wired together."""
 
-import logging
 import os
 import signal
 import time
 from collections.abc import Mapping
 
-from tasks.guard import child, freezing, leftovers, protocol
+from tasks.guard import child, freezing, leftovers, log, protocol
 from tasks.guard.accounting import next_exited, next_poll_s
 from tasks.guard.attempt import State
 from tasks.guard.closing import Closing
@@ -20,9 +19,8 @@ from tasks.guard.processors import Shares, read_order
 from tasks.guard.protocol import Message
 from tasks.guard.scribe import Scribe
 from tasks.guard.settings import GuardSettings
+from tasks.guard.spawner import Spawner
 from tasks.guard.worker_process import BACK_OFF_S, WorkerProcess, back_off_s
-
-log = logging.getLogger(__name__)
 
 #: Every so many looks at memory also those processes are read again that were other people's.
 _FRESH_EVERY = 10
@@ -37,7 +35,7 @@ _CLEANING_S = 30.0
 class Guard:
     """One node's guard, from its start to its exit code."""
 
-    def __init__(self, settings: GuardSettings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: GuardSettings, environ: Mapping[str, str], spawner: Spawner) -> None:
         self._loop = Loop()
         mark = leftovers.own_mark()
         ours = {**environ, "NUNATAK_GUARD": mark, "NUNATAK_BLOCK": settings.block}
@@ -51,7 +49,10 @@ class Guard:
             tmp_root=tmp_root(environ, settings),
             mark=mark,
             send=self._worker.send,
+            spawner=spawner,
         )
+        if spawner.pid is not None:
+            self._node.tree.helpers.add(spawner.pid)
         self._scribe = Scribe(self._loop, settings.record_timeout_s, self._node.tree.helpers.add)
         self._closing = Closing(self._node, self._scribe)
         self._orders = Orders(self._node, self._closing, self._scribe, self._start_polling)
@@ -170,6 +171,7 @@ class Guard:
         while not self._scribe.is_idle and time.monotonic() < until:
             self._loop.run_once(0.1)
         self._scribe.dismiss()
+        self._node.spawner.dismiss()
         self._end_strays(self._node.tree.look(fresh=True))
         log.info("guard.exits code=%d", self._exit_code)
 

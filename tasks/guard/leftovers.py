@@ -1,16 +1,14 @@
 """Ends what guards that are dead have left on this node: processes, found by the mark in their environment, and temporary folders."""
 
 import contextlib
-import logging
 import os
 import signal
 import time
 from collections.abc import Callable
 
+from tasks.guard import log
 from tasks.guard.process import Process, all_pids, read_environ, read_process, send
 from tasks.guard.scribe import remove_folder
-
-log = logging.getLogger(__name__)
 
 GUARD = b"NUNATAK_GUARD"
 _NAMESPACE = "ns/pid"

@@ -10,6 +10,7 @@ from tasks.guard.process_tree import Levels, ProcessTree
 from tasks.guard.processors import Shares
 from tasks.guard.protocol import Message
 from tasks.guard.settings import GuardSettings
+from tasks.guard.spawner import Spawner
 
 
 @dataclass(kw_only=True)
@@ -28,6 +29,8 @@ class Node:
     mark: str
     #: Says something to the worker.
     send: Callable[[str, Message], None]
+    #: Forks the jobfiles' starters.
+    spawner: Spawner
     attempts: dict[str, Attempt] = field(default_factory=dict)
     #: Nothing is started any more.
     leaving: bool = False

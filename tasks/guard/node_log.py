@@ -1,10 +1,9 @@
 """The node's log, of guard and worker: written on the node; after a bad end its last part is copied to where it will be looked for."""
 
-import logging
 import os
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+from tasks.guard import log
 
 #: What is copied at most: it tells the end, and thousands of nodes may end badly at once.
 _COPIED = 1 << 20

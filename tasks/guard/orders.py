@@ -1,9 +1,8 @@
 """What the worker asks of a guard: start, extend, thaw, end and forget. And the dead-man's switch, which asks nobody."""
 
-import logging
 from collections.abc import Callable, Mapping
 
-from tasks.guard import freezing, protocol, starter
+from tasks.guard import freezing, log, protocol, starter
 from tasks.guard.attempt import Attempt, State
 from tasks.guard.clock import boottime
 from tasks.guard.closing import Closing
@@ -13,8 +12,6 @@ from tasks.guard.node import Node
 from tasks.guard.protocol import Message, StartOrder
 from tasks.guard.scribe import Scribe
 from tasks.guard.starter import Failure, Launch
-
-log = logging.getLogger(__name__)
 
 #: Of a jobfile that is over before this, the worker hears once: a message and two changes of thread less per short jobfile.
 _SAY_STARTED_S = 0.05
@@ -80,7 +77,7 @@ class Orders:
         tmpdir = f"{self._node.tmp_root}/{tmpdir_name(self._node.mark)}"
         place = Place(slot=slot, cpus=self._node.shares.size(share), tmpdir=tmpdir, guard=self._node.mark)
         try:
-            pid, told = starter.launch(self._plan(order, place, cpus))
+            pid, told = starter.launch(self._plan(order, place, cpus), self._node.spawner)
         except OSError as error:
             self._node.shares.give_back(cpus)
             self._refuse(order, Failure(stage="fork", errno=error.errno, message=str(error)))

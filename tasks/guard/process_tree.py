@@ -6,15 +6,12 @@ to an orphan that the guard has inherited is that orphan's: of the attempt in wh
 session it is in, else of the one whose token it carries, else of the only one that there is.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from tasks.guard.process import Process, all_pids, read_children, read_environ, read_process
-
-log = logging.getLogger(__name__)
 
 TOKEN = b"NUNATAK_TOKEN"
 

@@ -7,12 +7,11 @@ Guard to worker:  welcome started start_failed froze thawed ended leave
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-log = logging.getLogger(__name__)
+from tasks.guard import log
 
 Message = Mapping[str, Any]
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import signal
@@ -11,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.guard import child
+from tasks.guard import child, log
 from tasks.guard.channel import Channel
 from tasks.guard.loop import Loop, Timer
 from tasks.guard.protocol import Lines, Message, encode
-
-log = logging.getLogger(__name__)
 
 #: One jobfile has ended: write its record, remove its empty stderr and its TMPDIR.
 CLOSE = "close"
@@ -31,7 +28,6 @@ _DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal
 
 @dataclass(kw_only=True, slots=True)
 class _Errand:
-    kind: str
     values: Message
     on_done: Callable[[bool], None]
     patience: Timer
@@ -66,7 +62,7 @@ class Scribe:
         self._on_child(self.pid)
         self._channel = Channel(self._loop, ours, self._answered, self._gone)
         for errand in self._errands.values():
-            self._channel.send(errand.kind, errand.values)
+            self._channel.send(CLOSE, errand.values)
 
     def _hire_if_needed(self) -> None:
         if self._channel is None and self._errands:
@@ -74,20 +70,19 @@ class Scribe:
 
     def close(self, values: Message, on_done: Callable[[bool], None], *, timeout_s: float) -> None:
         """`on_done(recorded)` when the record is on disk, could not be written, or has taken too long."""
-        self._send(CLOSE, values, on_done, timeout_s)
-
-    def unlink(self, record: str) -> None:
-        self._send(UNLINK, {"record": record}, _no_matter, self._timeout_s)
-
-    def _send(self, kind: str, values: Message, on_done: Callable[[bool], None], timeout_s: float) -> None:
         self._next += 1
         number = self._next
         patience = self._loop.after(timeout_s, lambda: self._too_long(number))
-        self._errands[number] = _Errand(kind=kind, values={**values, "number": number}, on_done=on_done, patience=patience)
+        self._errands[number] = _Errand(values={**values, "number": number}, on_done=on_done, patience=patience)
         if self._channel is None:
             self._hire()
         else:
-            self._channel.send(kind, self._errands[number].values)
+            self._channel.send(CLOSE, self._errands[number].values)
+
+    def unlink(self, record: str) -> None:
+        """Nobody waits for it: of one that is lost with its scribe nothing is left but a file, which the broker's host removes in time."""
+        if self._channel is not None:
+            self._channel.send(UNLINK, {"record": record})
 
     @property
     def is_idle(self) -> bool:
@@ -98,8 +93,6 @@ class Scribe:
         if errand is None:
             return
         errand.patience.cancel()
-        if answer["error"]:
-            log.error("scribe.failed errand=%s error=%s", errand.kind, answer["error"])
         errand.on_done(answer["error"] is None and errand.values.get("record") is not None)
 
     def _too_long(self, number: int) -> None:
@@ -132,10 +125,6 @@ class Scribe:
             self._channel = None
 
 
-def _no_matter(_recorded: bool) -> None:
-    pass
-
-
 # -- the child ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -146,60 +135,84 @@ def _serve(end: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     lines = Lines()
     while data := end.recv(1 << 16):
-        for errand in lines.feed(data):
-            _do(errand, end)
+        # All are written before the first is synced: the filesystem's journal then holds several in one commit.
+        for errand, begun in [(errand, _begin(errand)) for errand in lines.feed(data)]:
+            _finish(errand, begun, end)
     os._exit(0)
 
 
-def _do(errand: dict[str, Any], end: socket.socket) -> None:
-    error = _attempt(errand)
+def _begin(errand: dict[str, Any]) -> int | OSError | None:
+    """Write the record. The descriptor to sync it by, or why there is none, or None if none is wanted."""
+    if errand["kind"] == UNLINK or errand["record"] is None:
+        return None
+    try:
+        return write_record(errand["record"], errand["body"])
+    except OSError as error:
+        return error
+
+
+def _finish(errand: dict[str, Any], begun: int | OSError | None, end: socket.socket) -> None:
+    if errand["kind"] == UNLINK:
+        _note_error(UNLINK, _error_of(lambda: _unlink(errand["record"])))
+        return
+    error = begun if isinstance(begun, OSError) else None
+    if isinstance(begun, int):
+        error = _error_of(lambda: sync_record(errand["record"], begun))
+    _note_error(CLOSE, error)
+    _remove_if_empty(errand["stderr"])
     with contextlib.suppress(OSError):  # The guard has gone; its errands are still done.
-        end.sendall(encode("done", {"number": errand["number"], "error": error}))
-    if errand["kind"] == CLOSE and errand["tmpdir"]:
+        end.sendall(encode("done", {"number": errand["number"], "error": None if error is None else str(error)}))
+    if errand["tmpdir"]:
         remove_folder(errand["tmpdir"])
 
 
-def _attempt(errand: dict[str, Any]) -> str | None:
+def _error_of(call: Callable[[], object]) -> OSError | None:
     try:
-        if errand["kind"] == UNLINK:
-            _unlink(errand["record"])
-        else:
-            _close(errand)
+        call()
     except OSError as error:
-        return str(error)
+        return error
     return None
 
 
-def _close(errand: dict[str, Any]) -> None:
-    try:
-        if errand["record"] is not None:
-            write_record(errand["record"], errand["body"])
-    finally:
-        _remove_if_empty(errand["stderr"])
+def _note_error(kind: str, error: OSError | None) -> None:
+    if error is not None:
+        log.error("scribe.failed errand=%s error=%s", kind, error)
 
 
-def write_record(path: str, body: Message) -> None:
-    """Whole or not at all, and there after a crash of the node; raises OSError."""
-    folder = os.path.dirname(path)
+def write_record(path: str, body: Message) -> int:
+    """Whole for whoever reads it, under its name; the descriptor to sync it by. Raises OSError.
+
+    It gets its name before it is synced: one commit of the filesystem's journal, which is what takes the time, then holds both. What a
+    crash leaves of one that was not synced yet may be empty, and counts as none (`tasks.record.parse_record`).
+    """
     draft = f"{path}.{os.getpid()}"
-    fd = _open_draft(draft, folder)
+    fd = _open_draft(draft, os.path.dirname(path))
     try:
-        _write_and_sync(fd, json.dumps(body).encode())
+        _write(fd, json.dumps(body).encode())
         os.rename(draft, path)
     except OSError:
+        os.close(fd)
         _unlink(draft)
         raise
-    _sync_folder(folder)
+    return fd
 
 
-def _write_and_sync(fd: int, data: bytes) -> None:
+def sync_record(path: str, fd: int) -> None:
+    """There also after a crash of the node; raises OSError."""
     try:
-        while data:
-            # A full disk takes a part first, and raises at the rest.
-            data = data[os.write(fd, data) :]
         os.fsync(fd)
+        _sync_folder(os.path.dirname(path))
+    except OSError:
+        _unlink(path)
+        raise
     finally:
         os.close(fd)
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        # A full disk takes a part first, and raises at the rest.
+        data = data[os.write(fd, data) :]
 
 
 def _open_draft(draft: str, folder: str) -> int:

@@ -51,6 +51,8 @@ class GuardSettings:
     drop_env: tuple[str, ...] = ()
     #: With fewer processors than this the guard refuses to start.
     min_cpus: int | None = None
+    #: Node-local folder that our code runs from, removed as the last thing; None: we are installed.
+    own_folder: str | None = None
 
     def __post_init__(self) -> None:
         if self.slots < 1:

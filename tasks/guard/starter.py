@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.guard import child
+from tasks.guard.spawner import Plan, Spawner
 
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC
 _LOG_MODE = 0o666
@@ -43,8 +44,12 @@ class Failure:
     message: str
 
 
-def launch(plan: Launch) -> tuple[int, int]:
-    """Fork the child. Its pid, and a descriptor that says nothing when the jobfile runs, else why not (`read_failure`)."""
+def launch(plan: Launch, spawner: Spawner) -> tuple[int, int]:
+    """Start the child. Its pid, and a descriptor that says nothing when the jobfile runs, else why not (`read_failure`)."""
+    return spawner.spawn({name: getattr(plan, name) for name in plan.__slots__}) or _fork(plan)
+
+
+def _fork(plan: Launch) -> tuple[int, int]:
     told, tell = os.pipe2(os.O_CLOEXEC)
     try:
         os.set_blocking(told, False)
@@ -59,10 +64,15 @@ def launch(plan: Launch) -> tuple[int, int]:
 
 def read_failure(told: int) -> Failure | None:
     """What the child said before its end, once the descriptor can be read; None: the jobfile runs (or its child was killed)."""
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError, ConnectionResetError):
         said = os.read(told, 65536)
         return Failure(**json.loads(said)) if said else None
     return None
+
+
+def become(plan: Plan, tell: int) -> None:
+    """A starter's life in a child that the spawner has made."""
+    _become(Launch(**plan), tell)
 
 
 def _become(plan: Launch, tell: int) -> None:
@@ -119,9 +129,6 @@ class _Steps:
 
     def _open_logs(self) -> None:
         rotate(self._plan.stdout, self._plan.stderr)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.close(nothing)
         for fd, path in ((1, self._plan.stdout), (2, self._plan.stderr)):
             opened = os.open(path, _LOG_FLAGS, _LOG_MODE)
             self._logs.append(path)

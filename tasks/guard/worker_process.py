@@ -1,6 +1,5 @@
 """The worker under this guard: started, watched for signs of life, replaced when it dies or hangs."""
 
-import logging
 import os
 import signal
 import socket
@@ -8,13 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tasks.guard import child
+from tasks.guard import child, log
 from tasks.guard.channel import Channel
 from tasks.guard.loop import Loop, Timer
 from tasks.guard.protocol import GOODBYE, HELLO, Message
 from tasks.guard.settings import GuardSettings
-
-log = logging.getLogger(__name__)
 
 #: Waits before the first, second … start in a row of short lives.
 BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)

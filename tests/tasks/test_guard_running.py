@@ -119,7 +119,7 @@ def _scribe_pid(node: GuardNode, worker: FakeWorker) -> int:
     from tasks.guard.process import all_pids, read_process
 
     children = {p.pid for p in map(read_process, all_pids()) if p and p.ppid == node.process.pid}
-    (scribe,) = children - {worker.pid}
+    _spawner, scribe = sorted(children - {worker.pid})
     return scribe
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 #: `TICKER NAME COUNT`: says every tenth of a second that it runs; without a fork, so that it costs nothing.
 _TICKER = """#!/bin/bash
-say() {{ echo "$EPOCHREALTIME $1 $2 $NUNATAK_TOKEN $NUNATAK_ATTEMPT $$" >> {log}; }}
+say() {{ echo "$EPOCHREALTIME $1 $2 $NUNATAK_TOKEN $NUNATAK_ATTEMPT $$ $NUNATAK_NODE" >> {log}; }}
 for ((i = 0; i < $2; i++)); do sleep 0.1; say tick $1; done
 """
 
@@ -26,10 +26,12 @@ class Run:
     ended: bool
     #: Its processes that have said anything.
     pids: frozenset[int]
+    #: Where it ran.
+    node: str
 
 
 class RunLog:
-    """A file that jobfiles append lines to: time, what, name, token, attempt, process."""
+    """A file that jobfiles append lines to: time, what, name, token, attempt, process, node."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "runs.log"
@@ -40,7 +42,7 @@ class RunLog:
 
     def text(self, name: str, seconds: float, before: str = "", after: str = "") -> str:
         """A jobfile's text that shows for so long that it runs, with lines of the test's own before and after."""
-        say = f'say() {{ echo "$EPOCHREALTIME $1 {name} $NUNATAK_TOKEN $NUNATAK_ATTEMPT $$" >> {self.path}; }}'
+        say = f'say() {{ echo "$EPOCHREALTIME $1 {name} $NUNATAK_TOKEN $NUNATAK_ATTEMPT $$ $NUNATAK_NODE" >> {self.path}; }}'
         ticks = f"for ((i = 0; i < {round(seconds * 10)}; i++)); do sleep 0.1; say tick; done"
         return "\n".join(part for part in (say, "say start", before, ticks, after, "say end") if part)
 
@@ -60,9 +62,9 @@ class RunLog:
         names = {run.name for run in runs}
         return [(a, b) for name in names for a, b in pairwise(r for r in runs if r.name == name) if a.last > b.first]
 
-    def most_at_once(self, weights: dict[str, float]) -> float:
-        """The largest sum of the weights of what ran at one moment."""
-        runs = self.runs()
+    def most_at_once(self, weights: dict[str, float], node: str | None = None) -> float:
+        """The largest sum of the weights of what ran at one moment, on one node or on all."""
+        runs = [run for run in self.runs() if node in (None, run.node)]
         return max((sum(weights[r.name] for r in _at(runs, moment.first)) for moment in runs), default=0.0)
 
 
@@ -76,6 +78,7 @@ def _run(name: str, token: str, said: list[list[str]]) -> Run:
         last=max(times),
         ended=any(words[1] == "end" for words in said),
         pids=frozenset(int(words[5]) for words in said),
+        node=said[0][6],
     )
 
 
