@@ -58,9 +58,7 @@ def succession(place: Rig, ledger: Ledger) -> None:
 
 def footprint(place: Rig, ledger: Ledger, slots: int, idle_s: float) -> None:
     with node(place, ledger, slots) as made:
-        worker = made.worker()
-        assert worker is not None
-        pids = {"guard": made.guard, "worker": worker}
+        pids = made.processes()
         # Idle is what comes after its start.
         time.sleep(2.0)
         shares = idle_share(pids, idle_s) if idle_s else {}

@@ -27,6 +27,14 @@ class Node:
         """The pid of the worker whose renewal came last; None if there was none yet."""
         return next((seen.pid for seen in self.ledger.workers() if seen.block == BLOCK), None)
 
+    def processes(self) -> dict[str, int]:
+        """All of the node's, by name: the guard forks its spawner first, then its scribe, then workers."""
+        worker = self.worker()
+        assert worker is not None
+        children = {int(word) for word in Path(f"/proc/{self.guard}/task/{self.guard}/children").read_text().split()}
+        spawner, scribe = sorted(children - {worker})
+        return {"guard": self.guard, "spawner": spawner, "scribe": scribe, "worker": worker}
+
 
 @contextmanager
 def node(place: Rig, ledger: Ledger, slots: int) -> Iterator[Node]:

@@ -11,6 +11,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "Run": {
         "enqueue": "Put a directory's jobfiles into the queue (= enqueue-jobfiles).",
         "run": "Run a directory's jobfiles on this machine until all have ended.",
+        "blocks": "Blocks on a cluster: submit, list, drain, cancel, scale.",
         "wait": "Wait until campaigns have ended.",
     },
     "Look": {
@@ -20,8 +21,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         "workers": "The workers, and when they were last heard of.",
         "show": "All attempts of one jobfile.",
         "log": "The output of one jobfile.",
+        "sites": "The sites that blocks can run on; make one your own.",
         "flower": "Flower, Celery's dashboard, on this queue.",
         "config": "All settings, and where each comes from.",
+        "doctor": "Check host, cluster and broker, and say what to do.",
     },
     "Change": {
         "pause": "Start no more jobfiles; what runs goes on.",
@@ -34,6 +37,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "Machinery": {
         "broker": "Start, stop or look at the broker.",
         "worker": "Run jobfiles on this node (what a block runs).",
+        "archive": "Build the file that a block's nodes start from.",
     },
 }
 #: Commands whose names Python or its library has taken.

@@ -1,8 +1,8 @@
 """What `nunatak status` says: the whole queue at one moment, and what its user should know or do."""
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import PurePath
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import redis
 
 from broker.ledger import Ledger
-from broker.records import Campaign, State, WorkerSeen
+from broker.records import BadNode, BlockSeen, Campaign, State, WorkerSeen
+from launcher.block import Block
+from launcher.targets import SiteState
 from nunatak.eta import eta_s, usable_slots
 from nunatak.recent import BadEnds, Pulse, Recent
 from nunatak.shown import heard_of, status_dict
+from nunatak.site_notices import bad_nodes_text, held_text, waiting_text
 from tasks.quantity import format_duration
 
 #: Workers silent for longer are no news any more.
@@ -38,6 +41,11 @@ class Overview:
     pulse: Pulse
     #: Jobfiles that run since before the last gap in the beats, counted only while nothing is taken back because of it.
     held_over: int
+    #: The blocks of clusters that live, as they were last seen.
+    blocks: tuple[Block, ...] = ()
+    #: What launchers remember of each site.
+    sites: Mapping[str, SiteState] = field(default_factory=dict)
+    bad_nodes: tuple[BadNode, ...] = ()
 
     @property
     def heard(self) -> list[WorkerSeen]:
@@ -64,18 +72,26 @@ def read_overview(client: "redis.Redis") -> Overview:
     ledger, recent = Ledger(client), Recent(client)
     now_s, pulse = ledger.now_s(), recent.pulse()
     campaigns = ledger.campaigns()
+    recorded = ledger.blocks()
     went_badly = any(c.counts[s] for c in campaigns for s in (State.FAILED, State.QUARANTINED))
     return Overview(
         now_s=now_s,
         campaigns=tuple(campaigns),
         workers=tuple(ledger.workers()),
         live_blocks=tuple(ledger.live_blocks()),
-        ended_blocks=frozenset(b.block for b in ledger.blocks() if b.fields.get("ended_at")),
+        ended_blocks=frozenset(b.block for b in recorded if b.fields.get("ended_at")),
         durations=tuple(recent.durations()),
         bad_ends=tuple(recent.bad_ends()) if went_badly else (),
         pulse=pulse,
         held_over=_held_over(ledger, pulse) if now_s < pulse.grace_until else 0,
+        blocks=tuple(Block.from_fields(b.block, b.fields) for b in recorded if _is_clusters(b)),
+        sites={name: SiteState.from_fields(fields) for name, fields in ledger.sites().items()},
+        bad_nodes=tuple(ledger.bad_nodes()),
     )
+
+
+def _is_clusters(block: BlockSeen) -> bool:
+    return not block.fields.get("ended_at") and block.fields.get("provider", "local") != "local"
 
 
 def _held_over(ledger: Ledger, pulse: Pulse) -> int:
@@ -166,12 +182,14 @@ def hold_text(overview: Overview) -> list[str]:
 
 def _nobody_text(overview: Overview) -> list[str]:
     """That nothing is started, because there is nobody to start it."""
-    if overview.heard or not any(c.counts[State.QUEUED] and not c.paused for c in overview.campaigns):
+    if overview.heard or overview.blocks or not any(c.counts[State.QUEUED] and not c.paused for c in overview.campaigns):
         return []
     return ["no worker is in contact, so nothing of what waits is started; on this machine: nunatak run DIR"]
 
 
 def notices(overview: Overview) -> list[str]:
     """What a user should know, or do; the most urgent first."""
+    sites = [*held_text(overview.sites), *waiting_text(overview.blocks)]
     held = [*grace_text(overview), *hold_text(overview)]
-    return [*_nobody_text(overview), *held, *silent_text(overview.silent), *bad_ends_text(overview.bad_ends)]
+    nodes = [*bad_nodes_text(overview.bad_nodes, overview.live_blocks), *silent_text(overview.silent)]
+    return [*_nobody_text(overview), *sites, *held, *nodes, *bad_ends_text(overview.bad_ends)]

@@ -13,7 +13,7 @@ from launcher import blocks
 from launcher.block import Block, BlockState
 from launcher.process import here
 from launcher.site import Site
-from nunatak.block_file import BlockFile, write_block_file
+from nunatak.block_file import block_file_of, write_block_file
 from nunatak.node import Place
 from nunatak.session import Session
 
@@ -51,13 +51,8 @@ class OwnBlock:
     def submit(self) -> None:
         """Start one. Raises SubmitFailed, NoProgram, Unreachable."""
         block_id = blocks.new_block_id()
-        ends = None if self._site.walltime_s is None else time.time() + self._site.walltime_s
         site = self._site
-        assert site.max_workers is not None
-        write_block_file(
-            self.home,
-            BlockFile(block=block_id, site=site.name, slots=site.max_workers, campaigns=(self._number,), deadline_unix=ends),
-        )
+        write_block_file(self.home, block_file_of(site, block_id, self._session.settings, campaigns=(self._number,)))
         self.block = self._session.ask(
             lambda broker: blocks.submit(site, self.home, block_id, ledger=broker.ledger, campaigns=(self._campaign,))
         )

@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 from broker.errors import Unreachable
 from broker.records import Campaign, State
-from launcher.block import Block, BlockState
-from nunatak.errors import Gone
-from nunatak.eta import eta_s, usable_slots
+from launcher.block import Block
+from nunatak.block_words import end_text
+from nunatak.campaign_view import CampaignView
 from nunatak.interrupts import Interrupts
 from nunatak.own_block import OwnBlock
 from nunatak.progress import Progress, Snapshot
-from nunatak.recent import Recent
 from nunatak.session import Broker, Session
 
 log = logging.getLogger(__name__)
@@ -72,9 +71,9 @@ class Running:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
-        self._name = name
         self._own = own
         self._progress = progress
+        self._view = CampaignView(session, name, progress)
         self._interrupts = interrupts
         self._clock = clock
         #: When the present block was started; None: its worker has been heard of, or its silence talked about.
@@ -82,12 +81,11 @@ class Running:
         self._deaths = 0
         #: How many had ended when the present block was started.
         self._ended_before = 0
-        #: The broker did not answer when it was asked last.
-        self._away = False
-        #: Why the campaign was paused when it was looked at last.
-        self._paused: str | None = None
-        #: As it was last seen.
-        self.campaign: Campaign | None = None
+
+    @property
+    def campaign(self) -> Campaign | None:
+        """As it was last seen."""
+        return self._view.campaign
 
     def follow(self) -> Next:
         """Go on until there is an end to report: FINISHED, PAUSED, INTERRUPTED or GIVE_UP."""
@@ -106,37 +104,26 @@ class Running:
             snapshot = self._session.ask(self._look)
             block = self._look_at_block(snapshot)
         except Unreachable as error:
-            if not self._away:
-                self._progress.note(f"{error}; what runs goes on, and so does this command")
-            self._away = True
+            self._view.note_away(error)
             return Next.INTERRUPTED if self._interrupts.asked else Next.GO_ON
-        self._away = False
-        self._show(snapshot)
-        self._note_pause(snapshot.campaign)
+        self._view.show(snapshot)
+        self._view.note_pause()
         self._note_silence()
         return decide(snapshot.campaign, block, self._deaths, self._interrupts.asked)
 
     def show_last(self) -> None:
         """Show how far it is once more, after its block has ended."""
         try:
-            self._show(self._session.ask(self._look))
+            self._view.show(self._session.ask(self._look))
         except Unreachable as error:
             log.info("run.last_state_unknown reason=%r", str(error))
 
-    def _show(self, snapshot: Snapshot) -> None:
-        self.campaign = snapshot.campaign
-        self._progress.show(snapshot)
-
     def _look(self, broker: Broker) -> Snapshot:
-        campaign = broker.ledger.campaign(self._name)
-        if campaign is None:
-            raise Gone(f"campaign {self._name} was forgotten while it ran; enqueue it again if that was not meant")
+        campaign = self._view.read(broker)
         if self._silent_since is not None and self._own.block is not None:
             heard = {worker.block for worker in broker.ledger.workers()}
             self._silent_since = None if self._own.block.block_id in heard else self._silent_since
-        slots = usable_slots([self._own.block.slots if self._own.block else 0], [int(campaign.options.get("per_node") or 0)])
-        queued, running = campaign.counts[State.QUEUED], campaign.counts[State.RUNNING]
-        return Snapshot(campaign=campaign, eta=eta_s(queued, running, slots, Recent(broker.client).durations()))
+        return self._view.snapshot(broker, campaign, [self._own.block.slots if self._own.block else 0])
 
     def _look_at_block(self, snapshot: Snapshot) -> Block | None:
         before = self._own.block
@@ -167,16 +154,3 @@ class Running:
         if self._silent_since is not None and self._clock() - self._silent_since > SILENT_S:
             self._silent_since = None
             self._progress.note(f"no worker has come up for {SILENT_S:g} s; its guard goes on trying, see {self._own.log_file}")
-
-    def _note_pause(self, campaign: Campaign) -> None:
-        if campaign.paused and campaign.paused != self._paused and campaign.counts[State.RUNNING]:
-            self._progress.note(f"paused: {campaign.paused}; waiting for what runs")
-        self._paused = campaign.paused
-
-
-def end_text(block: Block, said: str) -> str:
-    """What is said of a block that ended while there was work."""
-    how = {BlockState.ENDED: "has ended", BlockState.CANCELLED: "was ended by somebody else"}.get(block.state, "died")
-    reason = f": {block.reason}" if block.reason else ""
-    return f"block {block.block_id} {how}{reason}" + (f"; the last it said:\n{said}" if said else "; it said nothing")
-

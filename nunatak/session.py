@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -55,6 +55,11 @@ def open_broker(settings: Settings, start: bool = True) -> Broker:
         address=address,
         started_here=before is None or _server(before) != _server(address),
     )
+
+
+def for_nodes(settings: Settings) -> Settings:
+    """The same, with a broker that other hosts can reach: one that listens on this machine only is started again for all."""
+    return replace(settings, server=replace(settings.server, bind="all"))
 
 
 def _server(address: Address) -> tuple[str, int, float]:

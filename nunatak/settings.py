@@ -62,8 +62,20 @@ class WorkerDefaults:
             raise ValueError(f"term_grace_s={self.term_grace_s:g}: use 0 or more")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LauncherSettings:
+    """How blocks are submitted to clusters; what a site allows stands in its site file."""
+
+    #: A submission that can cost more SU than this is asked about (`--yes` answers).
+    confirm_su: float = 100.0
+
+    def __post_init__(self) -> None:
+        if self.confirm_su < 0:
+            raise ValueError(f"confirm_su={self.confirm_su:g}: use 0 or more")
+
+
 #: The sections of the file, each a frozen dataclass that checks itself.
-SECTIONS: Mapping[str, type] = {"lease": LeaseSettings, "server": ServerSettings, "worker": WorkerDefaults}
+SECTIONS: Mapping[str, type] = {"lease": LeaseSettings, "server": ServerSettings, "worker": WorkerDefaults, "launcher": LauncherSettings}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +86,7 @@ class Settings:
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     worker: WorkerDefaults = field(default_factory=WorkerDefaults)
+    launcher: LauncherSettings = field(default_factory=LauncherSettings)
     #: "section.key" -> "default", "FILE:LINE" or "$VARIABLE"; "home" is among them.
     origins: Mapping[str, str] = field(default_factory=dict)
 

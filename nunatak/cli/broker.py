@@ -1,4 +1,4 @@
-"""`nunatak broker`: start, stop, and look at the broker."""
+"""`nunatak broker`: start, stop, and look at the broker; have it on another host, in a batch job."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,14 +6,22 @@ from typing import Any
 
 import click
 
-from broker.address import read_address
+from broker.address import read_address, this_host
 from broker.start import ensure_broker
 from broker.status import BrokerStatus, broker_status
 from broker.stop import stop_broker
+from launcher import broker_job
+from launcher.block import Block
+from launcher.cost import format_su
+from launcher.site import Site
+from nunatak.errors import WrongUse
 from nunatak.exit_codes import ExitCode
 from nunatak.reach import settings_of
 from nunatak.screen import printable, say
+from nunatak.serving import serve as serve_here
+from nunatak.settings import Settings
 from nunatak.shown import as_json
+from nunatak.sites import chosen_site
 from tasks.quantity import format_duration
 
 _JSON_HELP = "One JSON object: running, reason, host, port, pids, version, memory and data sizes, uptime, last beat."
@@ -56,10 +64,11 @@ def stop(context: click.Context, force: bool) -> None:
     """
     home = settings_of(context).home
     address = read_address(home)
-    if address is None or address.is_stopped:
+    was_stopped = address is None or address.is_stopped
+    stop_broker(home, force)
+    if was_stopped:
         click.echo("no broker runs")
         return
-    stop_broker(home, force)
     click.echo(f"stopped; the queue is kept in {printable(str(home.root))}")
 
 
@@ -68,14 +77,88 @@ def stop(context: click.Context, force: bool) -> None:
 @click.pass_context
 def show(context: click.Context, json_object: bool) -> None:
     """Show where the broker runs and how it is; exit 3 if it does not run. It starts nothing."""
-    status = broker_status(settings_of(context).home)
+    home = settings_of(context).home
+    status, job = broker_status(home), broker_job.last_job(home)
+    job = None if job is None else broker_job.by_its_files(job, home)
+    job = None if job is None or job.state.is_over else job
     if json_object:
-        click.echo(as_json(as_dict(status)))
+        click.echo(as_json({**as_dict(status), "job_id": job.job_id if job else None}))
     else:
-        for line in status_lines(status):
+        for line in (*status_lines(status), *_job_lines(job)):
             click.echo(printable(line))
     if not status.running:
         context.exit(ExitCode.UNREACHABLE)
+
+
+@command.command(
+    "submit", short_help="Have the broker in a batch job of its own.", epilog="Example: nunatak broker submit -f stampede3-skx --yes"
+)
+@click.option("-f", "--site", "word", required=True, metavar="SITE", help="The site whose queue the job waits in: a name, or a path.")
+@click.option("--walltime", metavar="HH:MM:SS", default="", help="How long the job may last. [default: the site's]")
+@click.option("--yes", is_flag=True, help="Do not ask whether it may be charged.")
+@click.pass_context
+def submit(context: click.Context, word: str, walltime: str, yes: bool) -> None:
+    """Have the broker in a batch job of one node, where no login host's rules end it.
+
+    When the job starts it fetches the broker from where it lives, within seconds; running jobfiles do not notice. Before its walltime ends
+    it stops the broker in good order, and the next command on any host, or cron's tick, starts it there. One job at a time; submitted
+    again while one waits or runs, it says so and submits nothing.
+    """
+    settings = settings_of(context)
+    _refuse_external(settings)
+    site = broker_job.broker_site(chosen_site(settings.home, word), walltime)
+    _agree_on_cost(site, yes)
+    job = broker_job.submit_broker(site, settings.home)
+    _open_to_nodes(settings)
+    click.echo(f"job {job.job_id} submitted; when it starts the broker moves to its node: nunatak broker status")
+
+
+@command.command("serve", short_help="Keep the broker on this host (what its job runs).", epilog="Example: nunatak broker serve --move")
+@click.option("--move", is_flag=True, help="Fetch it from the host where it lives; otherwise wait until it lives nowhere.")
+@click.pass_context
+def serve(context: click.Context, move: bool) -> None:
+    """Keep the broker on this host, for all hosts to reach, until told to go.
+
+    It is started here, or taken over once its heartbeat has stood still. SIGTERM, SIGINT and SIGUSR1 stop it in good order. It ends by
+    itself when the broker is stopped, is idle for long, or lives on another host.
+    """
+    settings = settings_of(context)
+    _refuse_external(settings)
+    serve_here(settings, move=move, say=say)
+
+
+def _refuse_external(settings: Settings) -> None:
+    address = read_address(settings.home)
+    if settings.server.url or (address is not None and address.url):
+        raise WrongUse("this home uses an external server, which is not ours to move: leave server.url empty to have our own")
+
+
+def _agree_on_cost(site: Site, yes: bool) -> None:
+    cost = site.block_su_max
+    if cost == 0:
+        return
+    text = f"a job of one node on {site.name} for {site.walltime or 'as long as it may'} costs {format_su(cost)} at most"
+    if yes:
+        say(text)
+    else:
+        click.confirm(f"{text}. Submit it?", abort=True, err=True)
+
+
+def _open_to_nodes(settings: Settings) -> None:
+    """A broker that lives here for this host alone could not be fetched by the job, or even asked to stop."""
+    address = read_address(settings.home)
+    if address is None or address.is_stopped or address.is_for_all_hosts:
+        return
+    if address.host == this_host():
+        ensure_broker(settings.home, replace(settings.server, bind="all"), settings.lease, notice=say)
+    else:
+        say(f"the broker listens on {address.host} only: stop it there before the job starts, or start it there with --bind all")
+
+
+def _job_lines(job: Block | None) -> Iterator[str]:
+    """The broker's batch job as far as its files tell; the scheduler is not asked."""
+    if job is not None:
+        yield f"  batch job   {job.job_id or job.block_id} on {job.site or 'an unknown site'}, {job.state.value}"
 
 
 def as_dict(status: BrokerStatus) -> dict[str, Any]:

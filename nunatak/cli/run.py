@@ -1,4 +1,4 @@
-"""`nunatak run`: a directory's jobfiles on this machine, from the start of the broker to the last output."""
+"""`nunatak run`: a directory's jobfiles, on this machine or on a cluster, from the start of the broker to the last output."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from broker.errors import BrokerBusy, Unreachable
 from broker.records import Campaign, State
 from broker.stop import stop_broker
 from launcher.site import Site
-from launcher.site_file import load_site
+from nunatak.cluster_run import ClusterRun
 from nunatak.enqueue_options import enqueue_options, request_of
 from nunatak.enqueued import result_lines, word_lines
 from nunatak.enqueueing import Outcome, enqueue_directory
@@ -26,13 +26,16 @@ from nunatak.reach import settings_of
 from nunatak.results import Results, bad_lines, read_results, table
 from nunatak.running import REPLACED, Next, Running
 from nunatak.screen import Column, print_table, printable, say
-from nunatak.session import Session
+from nunatak.session import Session, for_nodes
+from nunatak.sites import chosen_site
 
 _EPILOG = """\b
 Exit codes: 0 all are done, 1 any is not, 2 wrong use, 3 the broker cannot be had
 or blocks die, 130 interrupted: the same command goes on.
 \b
 Example: nunatak run region_03_conus/jobfiles/2m --slots 4
+\b
+Example: nunatak run -s region_03_conus/jobfiles/2m -f stampede3-skx
 """
 
 
@@ -40,22 +43,38 @@ Example: nunatak run region_03_conus/jobfiles/2m --slots 4
 @click.argument("directory", metavar="DIR", required=False, type=click.Path(path_type=Path))
 @click.option("-s", "--scripts", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR.")
 @enqueue_options
-@click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Jobfiles at a time. Default: one per processor.")
-@click.option("-f", "--site", "site_name", default="local", show_default=True, metavar="SITE", help="Where: a site's name or its file.")
+@click.option("--slots", type=click.IntRange(min=1), metavar="N", help="Jobfiles at a time on this machine. Default: one per processor.")
+@click.option("-f", "--site", "word", default="local", show_default=True, metavar="SITE", help="A site, its file, or a Parsl config.")
+@click.option("--max-su", type=click.FloatRange(min=0), metavar="SU", help="What all blocks for this may cost together, on a cluster.")
+@click.option("--yes", is_flag=True, help="Do not ask, whatever blocks may cost.")
 @click.pass_context
 def command(
-    context: click.Context, /, directory: Path | None, scripts: Path | None, slots: int | None, site_name: str, **options: Any
+    context: click.Context, /, directory: Path | None, scripts: Path | None, slots: int | None, word: str, max_su: float | None, yes: bool,
+    **options: Any,
 ) -> None:
-    """Run the jobfiles of DIR on this machine until all have ended.
+    """Run the jobfiles of DIR until all have ended, on this machine or on a cluster.
 
-    Starts the broker if none runs, enqueues DIR, starts one block, and shows how far it is. Ctrl-C ends what runs and hands it back; the
-    same command goes on where it stopped, and runs nothing twice.
+    Starts the broker if none runs, enqueues DIR, starts blocks, and shows how far it is; the same command goes on where it stopped, and
+    runs nothing twice. On this machine Ctrl-C ends what runs and hands it back. On a cluster blocks are submitted as they are needed, and
+    go on after Ctrl-C.
     """
-    site = with_slots(local_site(site_name), slots, len(os.sched_getaffinity(0)))
+    settings = settings_of(context)
+    site = chosen_site(settings.home, word)
+    is_local = site.provider == "local"
+    if slots is not None and not is_local:
+        raise WrongUse(f"--slots {slots}: how many jobfiles run on a node of {site.name} stands in {site.source}, max_workers")
     request = request_of(_only_one(directory, scripts), **options)
-    with Session(settings_of(context)) as session:
+    with Session(settings if is_local else for_nodes(settings)) as session:
         try:
-            context.exit(_run(session, site, enqueue_directory(session, request)))
+            outcome = enqueue_directory(session, request)
+            campaign = _announced(session, outcome)
+            if campaign is None:
+                context.exit(ExitCode.WRONG_USE)
+            if is_local:
+                results = LocalRun(session, with_slots(site, slots, len(os.sched_getaffinity(0))), campaign, outcome).run()
+            else:
+                results = ClusterRun(session, site, campaign).run(yes=yes, max_su=max_su)
+            context.exit(_show(results, outcome))
         finally:
             _stop_broker(session)
 
@@ -69,25 +88,16 @@ def _only_one(directory: Path | None, scripts: Path | None) -> Path:
     return found
 
 
-def local_site(name: str) -> Site:
-    """The site, if this command can run on it; raises WrongUse, NoSite, BadSite."""
-    site = load_site(name)
-    if site.provider != "local":
-        raise WrongUse(f"site {site.name} is a cluster's (provider {site.provider}), and `run` works on this machine only: use -f local")
-    return site
-
-
-def _run(session: Session, site: Site, outcome: Outcome) -> ExitCode:
+def _announced(session: Session, outcome: Outcome) -> Campaign | None:
+    """The campaign, after saying what was enqueued; None if nothing was."""
     for line in (*word_lines(outcome), *result_lines(outcome)):
         say(line)
     if not outcome.accepted:
-        return ExitCode.WRONG_USE
+        return None
     campaign = session.insist(lambda broker: broker.ledger.campaign(outcome.request.name))
     if campaign is None:
         raise Gone(f"campaign {outcome.request.name} was forgotten at this moment; run the command again")
-    results = LocalRun(session, site, campaign, outcome).run()
-    _show(results, len(outcome.rejected))
-    return ExitCode.WELL if results.all_done and not outcome.rejected and not outcome.elsewhere else ExitCode.SOME_BAD
+    return campaign
 
 
 class LocalRun:
@@ -140,11 +150,13 @@ class LocalRun:
         return f"To go on: nunatak run {shlex.quote(str(self._directory))}"
 
 
-def _show(results: Results, rejected: int) -> None:
+def _show(results: Results, outcome: Outcome) -> ExitCode:
+    rejected = len(outcome.rejected)
     rows = [*table(results), *([("rejected, not enqueued", f"{rejected:,}")] if rejected else [])]
     print_table([Column(title=results.campaign.name), Column(title="", right=True)], rows)
     for line in bad_lines(results):
         click.echo(printable(line))
+    return ExitCode.WELL if results.all_done and not rejected and not outcome.elsewhere else ExitCode.SOME_BAD
 
 
 def _stop_broker(session: Session) -> None:

@@ -34,7 +34,7 @@ _DRAIN_S = 180.0
 
 _TEXT = """#!/bin/bash
 exec 9<> <(:)
-say() {{ echo "$EPOCHREALTIME $1 {name} $NUNATAK_TOKEN $NUNATAK_ATTEMPT $$ $NUNATAK_BLOCK" >> {log}; }}
+say() {{ echo "$EPOCHREALTIME $1 {name} $NUNATAK_TOKEN $NUNATAK_ATTEMPT $$ $NUNATAK_NODE $NUNATAK_BLOCK" >> {log}; }}
 say start
 {escape}
 for ((i = 0; i < {ticks}; i++)); do read -rt 0.1 -u 9; say tick; done
@@ -251,7 +251,7 @@ class Round:
         lines = [line.split() for line in machine.log.path.read_text().splitlines()]
         return Seen(
             plan=self.plan, blows=tuple(self.blows), runs=tuple(machine.log.runs()),
-            blocks={words[3]: words[6] for words in lines if len(words) > 6},
+            blocks={words[3]: words[7] for words in lines if len(words) > 7},
             made=frozenset(path.stem.removeprefix("qsub_") for path in machine.folder.glob("*.made")),
             again=tuple(words[2] for words in lines if words[1] == "again"),
             jobs=machine.jobs(), campaign=campaign, sizes=self._sizes(),

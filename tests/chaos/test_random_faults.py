@@ -67,7 +67,7 @@ def test_a_plan_leaves_the_broker_alone_for_long_enough_that_leases_run_out():
 
 # -- the judge ---------------------------------------------------------------------------------------------------------------------------
 
-_RUN = Run(name="A", token="t1", attempt=1, first=10.0, last=12.0, ended=True, pids=frozenset({1}))
+_RUN = Run(name="A", token="t1", attempt=1, first=10.0, last=12.0, ended=True, pids=frozenset({1}), node="n")
 
 
 def _seen(*runs: Run, again: tuple[str, ...] = ()) -> Seen:

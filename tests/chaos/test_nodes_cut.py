@@ -1,0 +1,90 @@
+"""Nodes are cut off for a while: less than a lease costs nothing, more freezes what runs, and Slurm's own idea of it loses nothing either."""
+
+import time
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+from chaos.scale import SCALE
+from chaos.signs import STUTTER_S, until
+from chaos.slurm_world import slurm_world
+from cluster.fixtures import new_cluster  # noqa: F401  # a fixture
+
+
+def _said(world, event):
+    """How often guards and workers have logged this event."""
+    return sum(log.read_text(errors="replace").count(event) for log in (world.cluster.home / "logs").glob("*.log"))
+
+
+def _longest_pause(world, name, since):
+    """The longest time that a jobfile has said nothing, from then to its end."""
+    lines = map(str.split, world.log.path.read_text().splitlines())
+    times = [since, *sorted(float(words[0]) for words in lines if words[2] == name and float(words[0]) > since)]
+    return max(b - a for a, b in pairwise(times))
+
+
+def _pass(wait_until, seconds):
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, seconds + 30, "the cut to last")
+
+
+def _wait_heard(world, wait_until):
+    """Until the broker has heard twice of each worker from now on: what the first says may have been sent long before."""
+    began = time.time()
+    heard = defaultdict(set)
+
+    def twice():
+        for worker in world.insist("workers", "--json").lines:
+            heard[worker["node"]].add(round(time.time() - worker["last_contact_s"]))
+        return sorted(heard) == sorted(world.cluster.nodes) and all(len({at for at in times if at > began}) > 1 for times in heard.values())
+
+    wait_until(twice, SCALE.limit_s(40), "all workers to be heard of")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SCALE.limit_s(240))
+def test_a_cut_shorter_than_the_lease_freezes_nothing_and_a_longer_one_costs_no_work_where_slurm_saw_none(new_cluster, wait_until):  # noqa: F811
+    # Slurm sees nothing of any of these cuts.
+    cluster = new_cluster(settings={**SCALE.slurm(), "SlurmdTimeout": str(round(3 * SCALE.long_cut_s))})
+    with slurm_world(cluster, lease=SCALE.lease, worker=SCALE.worker()) as world:
+        go = cluster.home / "go"
+        spanning = world.write_many(8, 0.5, before=until(go))
+        world.write_site(nodes_per_block=4, walltime="04:00:00")
+        world.enqueue()
+        [block] = world.submit()
+        world.wait_started(8)
+        _wait_heard(world, wait_until)
+
+        began = time.time()
+        for cut in (cluster.nodes[:1], cluster.nodes):
+            cluster.cut(*cut)
+            _pass(wait_until, SCALE.short_cut_s)
+            cluster.heal(*cut)
+            _wait_heard(world, wait_until)
+        print(began, *[f"{p}\n{p.read_text()[-3000:]}" for p in (cluster.home / "logs").glob("*")]) if _said(world, "attempt.frozen") else None
+        assert _said(world, "attempt.frozen") == 0
+        assert max(_longest_pause(world, name, began) for name in spanning) < STUTTER_S
+
+        cut_at = time.monotonic()
+        cluster.cut(*cluster.nodes)
+        wait_until(lambda: _said(world, "attempt.frozen") == 8, SCALE.limit_s(20), "all to be frozen")
+        wait_until(lambda: world.job_values(spanning, "state") == {"queued"}, SCALE.limit_s(30), "their leases to run out")
+        _pass(wait_until, cut_at + SCALE.long_cut_s - time.monotonic())
+        cluster.heal(*cluster.nodes)
+        wait_until(lambda: _said(world, "attempt.thawed") == 8, SCALE.limit_s(40), "all to go on")
+
+        go.touch()
+        # The nodes take new work, too.
+        more = [f"more{number}" for number in range(8)]
+        for name in more:
+            world.write(name, 1.0)
+        world.enqueue()
+        names = [*spanning, *more]
+        world.wait_ended(names, SCALE.limit_s(60))
+        world.assert_nothing_lost_and_none_twice(names)
+        assert world.job_values(names, "failures") == {0}
+        assert {node for name in more for node in world.nodes_of(name)} == set(cluster.nodes)
+        assert _said(world, "worker.started") == 4
+        assert list(world.block_states()) == [block]
+        world.insist("blocks", "cancel", block)
+        world.assert_nothing_left()
