@@ -54,6 +54,16 @@ class Home:
     def blocks_dir(self) -> Path:
         return self.root / "blocks"
 
+    @property
+    def sites_dir(self) -> Path:
+        """The user's own sites; theirs to make."""
+        return self.root / "sites"
+
+    @property
+    def archive_dir(self) -> Path:
+        """What the nodes of a cluster's blocks start from; made with the first archive."""
+        return self.root / "archive"
+
     def epoch_dir(self, epoch: int) -> Path:
         """The server's data of one epoch; a later epoch copies it and never writes in it."""
         return self.root / f"epoch-{epoch}"

@@ -44,6 +44,9 @@ def broker_status(home: Home) -> BrokerStatus:
         address = read_address(home)
         if address is None:
             return BrokerStatus(running=False, address=None, reason="none was started yet: nunatak broker start")
+        if address.is_stopped and address.is_wanted:
+            why = f"it was stopped on {address.host} by a signal or at its job's end; any command that needs it starts it again"
+            return BrokerStatus(running=False, address=address, reason=why)
         if address.is_stopped:
             return BrokerStatus(running=False, address=address, reason=f"it was stopped on {address.host}: nunatak broker start")
         return _ask(home, address)

@@ -1,5 +1,6 @@
 """Submits, watches and cancels blocks: every path from here to a scheduler goes through launcher/providers.py."""
 
+import contextlib
 import logging
 import secrets
 import time
@@ -15,7 +16,7 @@ from launcher.cap import Cap
 from launcher.command import worker_command
 from launcher.errors import LauncherError, SubmitFailed, SubmitRefused
 from launcher.order import Order
-from launcher.output import output_tail
+from launcher.output import last_line, output_tail
 from launcher.providers import provider_of
 from launcher.sighting import Sighting, after
 from launcher.site import Site
@@ -135,6 +136,15 @@ def cancel(
 def said(block: Block, home: Home, lines: int = 20) -> str:
     """The last lines of the block's own output, to be shown after a bad end."""
     return output_tail(block_folder(home, block.block_id), lines)
+
+
+def with_last_words(block: Block, home: Home) -> Block:
+    """The same, of a block that failed with the last line of its own output in its reason: whoever looks later sees why."""
+    words = ""
+    # The reason is worth no failed look.
+    with contextlib.suppress(OSError):
+        words = last_line(block_folder(home, block.block_id)) if block.state is BlockState.FAILED else ""
+    return replace(block, reason="; ".join(part for part in (block.reason, f"it last said: {words}") if part)) if words else block
 
 
 def block_folder(home: Home, block_id: str) -> Path:

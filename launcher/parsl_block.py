@@ -28,7 +28,7 @@ from launcher.slurm_state import MISSING_S
 log = logging.getLogger(__name__)
 
 #: What the provider keeps of a job, for the next process.
-_JOB_FILE = "job.json"
+_PROVIDER_FILE = "provider.json"
 #: What a person can do for a block of which nobody knows whether it was submitted.
 _UNSURE = "whether it was submitted is not known: see your scheduler's list, and cancel the block when it is not there"
 #: Parsl's words -> ours.
@@ -150,7 +150,7 @@ def _adopt(provider: Any, block: Block, folder: Path) -> None:
     from parsl.jobs.states import JobState, JobStatus
 
     try:
-        kept = json.loads((folder / _JOB_FILE).read_bytes())
+        kept = json.loads((folder / _PROVIDER_FILE).read_bytes())
     except FileNotFoundError:
         kept = {}
     provider.resources[block.job_id] = {"job_id": block.job_id, **kept, "status": JobStatus(JobState.PENDING)}
@@ -158,7 +158,7 @@ def _adopt(provider: Any, block: Block, folder: Path) -> None:
 
 def _keep(folder: Path, job: Any) -> None:
     plain = {key: value for key, value in job.items() if isinstance(value, str | int | float)} if isinstance(job, dict) else {}
-    (folder / _JOB_FILE).write_text(json.dumps(plain), encoding="utf-8")
+    (folder / _PROVIDER_FILE).write_text(json.dumps(plain), encoding="utf-8")
 
 
 def _plain(script: Path) -> str:

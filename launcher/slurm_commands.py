@@ -58,7 +58,7 @@ def run(argv: Sequence[str], timeout_s: float, extra: Mapping[str, str] | None =
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=dict(os.environ) | dict(extra or {}),
+        env=clean_environment(program) | dict(extra or {}),
         # A job starts where sbatch was called: where a login does, wherever the launcher stands.
         cwd=_home(),
         start_new_session=True,

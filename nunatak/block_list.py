@@ -12,7 +12,7 @@ from tasks.quantity import format_duration
 _WIDTH = 80
 #: Blocks that ended earlier are shown with --all only.
 _NEWS_S = 86400.0
-_ROW = "{:<23} {:<8} {:>6} {:>7} {:>9} {:>7}  {}"
+_ROW = "{:<23} {:<9} {:>5} {:>7} {:>8} {:>6}  {}"
 _INDENT = "    "
 _TITLES = ("BLOCK", "STATE", "NODES", "RUNNING", "LEFT", "SU", "SITE")
 
@@ -73,15 +73,20 @@ def text_lines(blocks: Sequence[Block], heard: Sequence[WorkerSeen], now: float)
         yield _ROW.format(*_TITLES)
     for block in blocks:
         line = block_line(block, heard, now)
-        left = "-" if line["remaining_s"] is None else format_duration(round(line["remaining_s"] / 60) * 60)
+        su = f"{line['su']:,.0f}" if line["su"] >= 10 else f"{line['su']:.2f}"
         nodes = f"{line['nodes_up']}/{line['nodes']}"
-        row = _ROW.format(block.block_id, line["state"], nodes, line["running"], left, f"{line['su']:,.0f}", block.site)
+        row = _ROW.format(block.block_id, line["state"], nodes, line["running"], _left(line["remaining_s"]), su, block.site)
         yield printable(row.rstrip())
         # A path or a name that is broken cannot be copied.
         text = printable(detail(block))
         yield from textwrap.wrap(
             text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False
         )
+
+
+def _left(seconds: float | None) -> str:
+    """To the minute."""
+    return "-" if seconds is None else format_duration(round(seconds / 60) * 60).removesuffix(" 00s")
 
 
 def detail(block: Block) -> str:

@@ -32,7 +32,7 @@ class Seen:
     silence: Mapping[str, str] = field(default_factory=dict)
     #: Partition -> this user's jobs there that are none of the blocks: (running, waiting).
     others: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    #: Blocks that were found to have ended by this look.
+    #: Blocks that were found to have ended by this look, without their own last words.
     ended: tuple[Block, ...] = ()
     #: Those of `heard` whose records do not say so yet.
     unmarked: frozenset[str] = frozenset()
@@ -59,11 +59,12 @@ def look(
     before = read_blocks(ledger)
     asked = [block for block in before.blocks if not block.state.is_over and _can_be_seen(block)]
     answer = launcher.look_all(asked, home, providers=providers, timeout_s=timeout_s, clock=clock)
-    now = {block.block_id: block for block in answer.blocks}
+    # Each of them lived until now, so what has failed is news.
+    now = {block.block_id: launcher.with_last_words(block, home) for block in answer.blocks}
     after = tuple(now.get(block.block_id, block) for block in before.blocks)
     _record(ledger, before, after, clock())
     _record_silence(ledger, after, answer, {*providers, *(block.provider for block in asked)}, clock())
-    ended = tuple(new for old, new in zip(before.blocks, after, strict=True) if new.state.is_over and not old.state.is_over)
+    ended = tuple(block for block in answer.blocks if block.state.is_over)
     return Seen(blocks=after, heard=before.heard, workers=before.workers, silence=answer.silence, others=answer.others, ended=ended)
 
 

@@ -1,7 +1,5 @@
 """One campaign while it runs: asked for, shown, and what is said in between. `run` on this machine and on a cluster share it."""
 
-import logging
-
 from broker.errors import Unreachable
 from broker.records import Campaign, State
 from nunatak.errors import Gone
@@ -9,8 +7,6 @@ from nunatak.eta import eta_s, usable_slots
 from nunatak.progress import Progress, Snapshot
 from nunatak.recent import Recent
 from nunatak.session import Broker, Session
-
-log = logging.getLogger(__name__)
 
 
 class CampaignView:

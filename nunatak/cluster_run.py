@@ -165,7 +165,7 @@ class ClusterRun:
                 f"When its cause is gone: nunatak blocks resume {self._site.name}, and this command again; what waits is kept"
             )
         if end is Next.TAKEN_BACK:
-            raise Gone("no block is left, and somebody has ended what this command asked for; what waits is kept")
+            raise Gone("no block is left, and somebody has ended what this command asked for; given again, it goes on")
         if end is Next.PAUSED:
             say(f"{self._name} is {paused_text(campaign)}")
         return self._session.insist(lambda broker: read_results(broker.ledger, campaign, time.monotonic() - self._since))
@@ -173,9 +173,9 @@ class ClusterRun:
     def _detached(self, campaign: Campaign | None) -> str:
         done = f"{campaign.counts[State.DONE]:,} of {campaign.total:,} are done. " if campaign else ""
         return (
-            f"{done}Blocks go on without this command. To watch: nunatak status, nunatak blocks list, or this command again. To submit more "
-            "when they are needed: this command, or cron (nunatak blocks cron). To let blocks finish what they run and end: "
-            "nunatak blocks drain all"
+            f"{done}Blocks go on without this command. To watch: nunatak status, nunatak blocks list, or this command again. "
+            "To submit more when they are needed: this command, or cron (nunatak blocks cron). "
+            "To let blocks finish what they run and end: nunatak blocks drain all"
         )
 
 

@@ -45,8 +45,8 @@ def agree(site: Site, count: int, settings: Settings, *, yes: bool, max_su: floa
         cost = min(cost, max_su)
     if yes or (cost is not None and cost <= settings.launcher.confirm_su):
         return
-    limit = f"more than confirm_su, {format_su(settings.launcher.confirm_su)}"
+    limit = f"may cost more than confirm_su, {format_su(settings.launcher.confirm_su)}"
     if not (sys.stdin.isatty() if ask is None else ask):
-        raise WrongUse(f"this is {limit}, and nobody is there to be asked: give --yes; nothing was submitted")
-    if not click.confirm(f"This is {limit}. Submit?", err=True):
+        raise WrongUse(f"this {limit}, and nobody is there to be asked: give --yes; nothing was submitted")
+    if not click.confirm(f"This {limit}. Submit?", err=True):
         raise Interrupted("nothing was submitted")

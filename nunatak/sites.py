@@ -11,7 +11,7 @@ from nunatak.screen import say
 
 def own_folder(home: Home) -> Path:
     """Where the user's own site files are."""
-    return home.root / "sites"
+    return home.sites_dir
 
 
 def site_folders(home: Home) -> tuple[Path, ...]:

@@ -17,8 +17,8 @@ from nunatak.settings import Settings
 
 def submit_block(broker: Broker, settings: Settings, site: Site, campaigns: Sequence[Campaign], cap: Cap) -> Block:
     """Submit a block that works for these campaigns, or for all. Raises SubmitRefused, SubmitFailed, CannotArchive, Unreachable."""
-    block_id = blocks.new_block_id()
     archive = archive_for(site, settings)
+    block_id = blocks.new_block_id()
     write_block_file(settings.home, block_file_of(site, block_id, settings, campaigns=[c.number for c in campaigns]))
     try:
         return blocks.submit(

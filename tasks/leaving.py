@@ -13,6 +13,8 @@ _STATES = {DRAIN: "draining", BAD: "bad"}
 class Standing:
     """How things are on the node."""
 
+    #: Claims whose jobfiles have not ended here.
+    running: int
     #: Claims that the broker has no end of yet.
     open_claims: int
     #: For how long nothing has run.
@@ -29,16 +31,19 @@ def reason_to_leave(settings: WorkerSettings, node: Standing) -> str | None:
     """Why the node leaves now, for a person; None: it stays.
 
     A bad node stays as long as an idle one, without claiming: it may be forgiven, and to leave early saves nothing of what is charged
-    but would make room for a new block, which may well get the same node.
+    but would make room for a new block, which may well get the same node. What has ended is not waited for without a broker: its result
+    record is found by whoever claims it next.
     """
+    if node.running:
+        return None
+    if node.silent_s >= settings.no_broker_idle_s:
+        return f"no broker for {settings.no_broker_idle_s:g} s and nothing running"
     if node.open_claims:
         return None
     if node.told is not None and node.told[0] == DRAIN:
         return "its block is drained"
     if node.idle_s >= settings.idle_s and not _is_paid_for(settings, node):
         return f"idle for {settings.idle_s:g} s" + ("" if node.told is None else f", bad node: {node.told[1]}")
-    if node.silent_s >= settings.no_broker_idle_s:
-        return f"no broker for {settings.no_broker_idle_s:g} s and nothing running"
     return None
 
 

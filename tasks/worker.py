@@ -200,7 +200,10 @@ class NodeWorker:
     def _standing(self) -> Standing:
         holdings = self.holdings
         silent_s = time.monotonic() - self.renewer.last_contact
-        return Standing(open_claims=holdings.open_claims, idle_s=holdings.idle_s, silent_s=silent_s, told=holdings.told, now=time.time())
+        return Standing(
+            running=holdings.running, open_claims=holdings.open_claims, idle_s=holdings.idle_s, silent_s=silent_s, told=holdings.told,
+            now=time.time(),
+        )  # fmt: skip
 
     def _note_word(self, node: Standing) -> None:
         if node.told != self._heard:

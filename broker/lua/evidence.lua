@@ -89,11 +89,10 @@ local function call_bad(place, campaign, reason, max_losses)
   for of in pairs(campaigns) do resume_if_no_longer_due(of) end
 end
 
--- A new chance: what had failed there is forgotten.
+-- A new chance; what had failed there was forgotten with the verdict.
 local function forgive(place, why)
   local node, block = string.match(place, '^(%S*) (.*)$')
   redis.call('HDEL', 'bad_nodes', place)
-  redis.call('DEL', 'place:' .. place)
   ring(1000)
   event('node_forgiven', '', 'node', node, 'block', block, 'reason', why)
 end

@@ -20,6 +20,8 @@ if known('ended_at') then
   if (given.job_id or '') ~= '' and not known('job_id') then redis.call('HSET', key, 'job_id', given.job_id) end
   return 'over'
 end
+-- A writer that has not heard of a worker does not make it unheard.
+if given.heard_at == '' then given.heard_at = nil end
 local word, keeps_state = 'recorded', false
 for _, name in ipairs({'job_id', 'cancelled_at', 'drained_at'}) do
   if given[name] == '' and known(name) then

@@ -6,7 +6,10 @@
 -- out and nobody has started it since: take_back); 'settled' (this very claim has ended); 'lost' (somebody else's, or forgotten).
 local B = beat()
 if not B then return stale() end
-redis.call('HSET', 'workers', ARGV[2], cjson.encode({at = int(NOW), said = ARGV[5]}))
+if redis.call('HSET', 'workers', ARGV[2], cjson.encode({at = int(NOW), said = ARGV[5]})) == 1 and redis.call('SISMEMBER', 'blocks', ARGV[4]) == 1 then
+  -- A block none of whose workers was ever heard has died young; a launcher may not look in time to see one.
+  redis.call('HSETNX', 'block:' .. ARGV[4], 'heard_at', string.format('%.3f', NOW / 1000))
+end
 local refusal, why = refusal_of(ARGV[3], ARGV[4])
 local out = {int(B.safe_ms), B.counter, int(B.fresh_ms), refusal, why}
 for i = 6, #ARGV, 4 do

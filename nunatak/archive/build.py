@@ -43,7 +43,7 @@ def ensure_archive(home: Home) -> Path:
 
 def archive_dir(home: Home) -> Path:
     """Where the archives are."""
-    return home.root / "archive"
+    return home.archive_dir
 
 
 def _build(contents: Contents, path: Path) -> None:

@@ -12,10 +12,9 @@ from broker.status import BrokerStatus, broker_status
 from broker.stop import stop_broker
 from launcher import broker_job
 from launcher.block import Block
-from launcher.cost import format_su
-from launcher.site import Site
 from nunatak.errors import WrongUse
 from nunatak.exit_codes import ExitCode
+from nunatak.purse import agree
 from nunatak.reach import settings_of
 from nunatak.screen import printable, say
 from nunatak.serving import serve as serve_here
@@ -95,7 +94,7 @@ def show(context: click.Context, json_object: bool) -> None:
 )
 @click.option("-f", "--site", "word", required=True, metavar="SITE", help="The site whose queue the job waits in: a name, or a path.")
 @click.option("--walltime", metavar="HH:MM:SS", default="", help="How long the job may last. [default: the site's]")
-@click.option("--yes", is_flag=True, help="Do not ask whether it may be charged.")
+@click.option("--yes", is_flag=True, help="Do not ask, whatever it may cost.")
 @click.pass_context
 def submit(context: click.Context, word: str, walltime: str, yes: bool) -> None:
     """Have the broker in a batch job of one node, where no login host's rules end it.
@@ -107,7 +106,7 @@ def submit(context: click.Context, word: str, walltime: str, yes: bool) -> None:
     settings = settings_of(context)
     _refuse_external(settings)
     site = broker_job.broker_site(chosen_site(settings.home, word), walltime)
-    _agree_on_cost(site, yes)
+    agree(site, 1, settings, yes=yes)
     job = broker_job.submit_broker(site, settings.home)
     _open_to_nodes(settings)
     click.echo(f"job {job.job_id} submitted; when it starts the broker moves to its node: nunatak broker status")
@@ -131,17 +130,6 @@ def _refuse_external(settings: Settings) -> None:
     address = read_address(settings.home)
     if settings.server.url or (address is not None and address.url):
         raise WrongUse("this home uses an external server, which is not ours to move: leave server.url empty to have our own")
-
-
-def _agree_on_cost(site: Site, yes: bool) -> None:
-    cost = site.block_su_max
-    if cost == 0:
-        return
-    text = f"a job of one node on {site.name} for {site.walltime or 'as long as it may'} costs {format_su(cost)} at most"
-    if yes:
-        say(text)
-    else:
-        click.confirm(f"{text}. Submit it?", abort=True, err=True)
 
 
 def _open_to_nodes(settings: Settings) -> None:

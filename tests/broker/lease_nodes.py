@@ -150,7 +150,6 @@ class NodeModel:
 
     def forgive(self, place: Place) -> None:
         del self.bad[place]
-        self.rows.pop(place, None)
         self.ring()
 
     def is_suspect(self, place: Place, kind: Kind) -> bool:

@@ -1,24 +1,26 @@
-"""Nodes on which jobfiles fail at once, beside nodes on which they do well: few rules of the lease machine, and stories that lead to verdicts."""
+"""Nodes on which jobfiles fail at once, beside nodes on which they do well: few rules of the lease machine, and stories."""
 
 from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from lease_machine import LeaseMachine
-from lease_records import HOLDERS
+from lease_records import BAD_ENDS, HOLDERS
 from lease_users import UserRules
 from lease_world import NAMES, LeaseWorld
 
 from broker.lease import Holder
 
-#: Which node, what it does, how often: + ends well, - fails, x fails for good, h claims and starts and keeps, o outlives the first minute with
-#: what it keeps, w ends that well, l lets it fail, ? claims and does not hear the answer, ! asks again, r renews.
+#: Which node, what it does, how often: + ends well, s finds done, - fails, x fails for good, h claims and starts and keeps, o outlives the
+#: first minute with what it keeps, w ends that well, l lets it fail, ? claims and does not hear the answer, ! asks again, r renews;
+#: R: a person retries what has failed.
 STORIES = (
-    "0-5 1+3", "1+3 0-3", "1+2 0-4", "1+3 0-4 1-3", "1+3 2-1 0-3", "0-3 2-3 1+5", "0-5 2-1 1+3", "0-2 1+5 0-3", "1+3 0-3 0+2", "1+3 0x3 0r1",
-    "0h2 1+3 0-3 0l2", "0h1 0-4 1w1 1+3 0w1", "1h3 0-2 1o1 0-3", "0-3 1h2 2h1 1o1 2o1", "0?1 1+3 0-4 0!1", "0-5 0-1 1+6", "0-5 1h3 2h3 1l2",
-    "1+3 0-1 0+1 0-2", "1x1 2x1 0x4 1+3", "0+3 0-3", "0-2 1+3 2+1 1-2 0-2",
+    "0-5 1+3", "1+3 0-3", "1+2 0-4", "1+3 0-4 1-3", "1+3 2-1 0-3", "0-3 2-3 1+5", "0-5 2-1 1+3", "0-2 1+5 0-3", "1+3 0-3 0+2",
+    "1+3 0x3 0r1", "0h2 1+3 0-3 0l2", "0h1 0-4 1w1 1+3 0w1", "1h3 0-2 1o1 0-3", "0-3 1h2 2h1 1o1 2o1", "0?1 1+3 0-4 0!1",
+    "0-5 0-1 1+6", "0-5 1h3 2h3 1l2", "1+3 0-1 0+1 0-2", "1x1 2x1 0x4 1+3", "0+3 0-3", "0-2 1+3 2+1 1-2 0-2",
+    "1+3 0h3 0o1 0l3", "1+3 0-2 0s1 0-1", "1+1 0x2 0R1 1-5",
 )  # fmt: skip
-parts = st.tuples(st.sampled_from("012"), st.sampled_from("++---xhowl?!r"), st.sampled_from("123")).map("".join)
+parts = st.tuples(st.sampled_from("012"), st.sampled_from("++---xhowl?!rsR"), st.sampled_from("123")).map("".join)
 stories = st.sampled_from(STORIES) | st.lists(parts, min_size=3, max_size=6).map(" ".join)
 
 
@@ -29,6 +31,17 @@ class NodeMachine(LeaseMachine):
             self._begin_anew()
         for part in story.split():
             self._play(who[int(part[0])], part[1], int(part[2]))
+
+    def tell_all(self) -> None:
+        for story in STORIES:
+            NodeMachine(self.server).tell(story)
+
+    def tell(self, story: str) -> None:
+        """One story alone, looked at after each part."""
+        self.a_campaign_is_enqueued()
+        for part in story.split():
+            self._play(HOLDERS[int(part[0])], part[1], int(part[2]))
+            self.the_server_is_as_the_model()
 
     def _begin_anew(self) -> None:
         """A campaign begins, or somebody has looked at it."""
@@ -46,6 +59,8 @@ class NodeMachine(LeaseMachine):
             "-": lambda: self._run(holder, "failed", True),
             "x": lambda: self._run(holder, "failed", False),
             "h": lambda: self._take(holder),
+            "s": lambda: self._skip(holder),
+            "R": self._retry_all,
             "o": lambda: self._outlive(holder),
             "w": lambda: self._end_kept(holder, "done"),
             "l": lambda: self._end_kept(holder, "failed"),
@@ -68,6 +83,16 @@ class NodeMachine(LeaseMachine):
         self._take(holder)
         if len(self.hands) > before:
             self._end(self.hands[-1], verdict, "exit 1", True, retry)
+
+    def _skip(self, holder: Holder) -> None:
+        before = len(self.hands)
+        self._claim(self.next("t"), holder, "all", "heard")
+        if len(self.hands) > before:
+            self._end(self.hands[-1], "skipped", "outputs were there", False, False)
+
+    def _retry_all(self) -> None:
+        if bad := [i for i, j in self.model.jobs.items() if j.state in BAD_ENDS]:
+            self._twice("retry", bad)
 
     def _outlive(self, holder: Holder) -> None:
         self.pass_with_beats(61_000)

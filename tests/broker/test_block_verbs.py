@@ -1,7 +1,7 @@
 """Intents, records and drains of blocks by several launchers at once, and what they remember of sites (LEASES rule 26)."""
 
 import pytest
-from verb_bench import Bench
+from verb_bench import Bench, holder
 
 from broker.errors import Stale
 
@@ -139,6 +139,19 @@ def test_a_drain_is_kept_and_the_cancellation_of_a_drained_block_is_recorded(ben
     assert (now["state"], now["cancelled_at"], bool(now["drained_at"])) == ("leaving", "5", True)
 
 
+def test_the_first_word_of_a_blocks_worker_is_recorded_and_stays(bench: Bench) -> None:
+    before = intent(bench, heard_at="")
+    bench.ledger.record_block("b1", before)
+    first = bench.now_ms / 1000
+    for worker in ("b1.n1", "b1.n1", "b1.n2"):
+        bench.leases.renew(worker, "{}", [], node=worker[-2:], block="b1")
+        bench.pass_s(40)
+    assert bench.ledger.record_block("b1", {**before, "state": "running"}) == "recorded"
+    assert float(fields(bench, "b1")["heard_at"]) == first
+    bench.leases.renew("nobody.n1", "{}", [], node="n1", block="nobody")
+    assert [b.block for b in bench.ledger.blocks()] == ["b1"]
+
+
 # -- drain ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +163,22 @@ def test_a_drain_says_what_it_did_to_each_block_and_rings(bench: Bench) -> None:
     assert float(fields(bench, "b1")["drained_at"]) == bench.now_ms / 1000
     assert [e["block"] for e in bench.events("block_draining")] == ["b1", "b2"]
     assert bench.client.llen("bell") > 0
+
+
+def test_a_drained_blocks_workers_get_nothing_more_and_are_told_and_keep_what_they_have(bench: Bench) -> None:
+    bench.ledger.record_block("b1", intent(bench))
+    bench.enqueue("a.sh", "b.sh")
+    claim = bench.claim("w1", token="t")
+    bench.ledger.drain_block("b1")
+    assert bench.claim("w1", token="t").job_id == claim.job_id, "its answer may have been lost"
+    assert bench.maybe_claim("w1") is None
+    who = holder("w1")
+    told = bench.leases.renew("w1", "{}", [], node=who.node, block=who.block).told
+    assert told == ("drain", "")
+    assert bench.leases.renew("w2", "{}", [], node="n", block="b2").told is None
+    assert [w.value for w in bench.renew(claim)] == ["renewed"]
+    assert bench.settle(claim).state == "done"
+    assert bench.scripts.claim("t2", "w2", "n", "b2", 1.0, 0.25, "")[0] == "claimed"
 
 
 # -- sites and the gate ---------------------------------------------------------------------------------------------------------------

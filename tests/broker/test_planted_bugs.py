@@ -7,7 +7,6 @@ from lease_machine import LeaseMachine
 from lease_server import LeaseServer
 from planted_bug import Bug
 
-
 BUGS = (
     Bug(
         name="a_stranger_settles",

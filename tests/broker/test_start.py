@@ -1,66 +1,28 @@
-"""Starting, finding, stopping the broker: with the real daemon and the real server."""
+"""Starting and finding the broker: with the real daemon and the real server."""
 
 import dataclasses
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import servers as parts
-from servers import Server, address_of, supervisors, wait_until
+from broker_steps import ensure, get, kill, put
+from servers import address_of, supervisors, wait_until
 
-from broker import epoch as epochs
-from broker import keys, process
-from broker.address import Address, interfaces, this_host, write_address
+from broker import process
+from broker.address import Address, interfaces
 from broker.client import answering_endpoint, open_client
-from broker.errors import BrokerBusy, BrokerError, NoServer, Unreachable
-from broker.heartbeat import Heartbeat, write_heartbeat
+from broker.errors import BrokerError, NoServer
 from broker.home import Home
-from broker.ledger import Ledger
-from broker.lock import SUPERVISOR
 from broker.plan import Plan
 from broker.scripts import Scripts
 from broker.settings import LeaseSettings, ServerSettings
-from broker.start import Answer, Seen, Step, ask, broker_status, decide, ensure_broker, stop_broker
-
-LEASE = LeaseSettings()
-HERE = this_host()
-
-
-def ensure(home: Home, **settings: Any) -> Address:
-    return ensure_broker(home, ServerSettings(**settings), LEASE)
-
-
-def get(home: Home, key: str) -> Any:
-    client: Any = open_client(home)
-    try:
-        return client.get(key)
-    finally:
-        client.close()
-
-
-def put(home: Home, key: str, value: str) -> None:
-    client: Any = open_client(home)
-    client.set(key, value)
-    client.close()
-
-
-def kill(pid: int, gone: Callable[[], object]) -> None:
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not gone(), 5, f"{pid} to be gone")
-
-
-def on_another_host(home: Home, **changes: Any) -> None:
-    """As if the broker of the address file had been started on login9."""
-    write_address(home, dataclasses.replace(address_of(home), host="login9", **changes))
-
+from broker.start import Answer, Seen, Step, ask, broker_status, decide
 
 # -- the decision -----------------------------------------------------------------------------------------------------------------------
 
@@ -228,225 +190,6 @@ def test_a_plan_survives_the_command_line_and_holds_no_secret(home: Home):
     back = Plan.from_json(plan.to_json())
     assert (back.home, back.lease, back.still_at) == (odd, plan.lease, 3)
     assert home.root != odd.root
-
-
-# -- stopping ---------------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_stopped_broker_is_gone_and_comes_back_on_its_port_with_its_data(home: Home):
-    before = ensure(home)
-    put(home, "x", "1")
-    stop_broker(home, force=False)
-    assert parts.servers(home) == supervisors(home) == []
-    assert (address_of(home).is_stopped, address_of(home).is_wanted) == (True, False)
-    status = broker_status(home)
-    assert not status.running
-    assert "was stopped on" in status.reason
-    stop_broker(home, force=False)  # nothing to do
-    after = ensure(home)
-    assert (after.port, after.epoch) == (before.port, 1)
-    assert get(home, "x") == "1"
-
-
-def test_a_supervisor_that_is_told_to_end_takes_its_server_with_it(home: Home):
-    address = ensure(home)
-    os.kill(address.supervisor_pid, signal.SIGTERM)
-    wait_until(lambda: not supervisors(home), 10, "the supervisor to end")
-    assert parts.servers(home) == []
-    # Whoever ends it so does not say that nobody wants it: a login host that sweeps does the same.
-    assert (address_of(home).is_stopped, address_of(home).is_wanted) == (True, True)
-    assert "bye" in home.server_log.read_text()
-    stop_broker(home, force=False)
-    assert (address_of(home).is_stopped, address_of(home).is_wanted) == (True, False)
-    assert not ensure(home).is_wanted
-
-
-def test_a_broker_with_live_blocks_is_not_stopped_unless_forced(home: Home):
-    ensure(home)
-    client = open_client(home)
-    Ledger(client).record_block("b7", {"site": "stampede", "submitted_at": "1"})
-    client.close()
-    with pytest.raises(BrokerBusy, match=r"b7.*--force"):
-        stop_broker(home, force=False)
-    assert broker_status(home).running
-    stop_broker(home, force=True)
-    assert parts.servers(home) == []
-
-
-def test_a_server_without_supervisor_is_stopped_too(home: Home):
-    address = ensure(home)
-    kill(address.supervisor_pid, lambda: supervisors(home))
-    stop_broker(home, force=False)
-    assert parts.servers(home) == []
-
-
-def test_a_dead_broker_is_put_down_as_stopped(home: Home):
-    ensure(home)
-    parts.kill_broker(home)
-    stop_broker(home, force=False)
-    assert address_of(home).is_stopped
-
-
-# -- other hosts ------------------------------------------------------------------------------------------------------------------------
-
-
-def test_a_broker_on_another_host_that_answers_is_adopted(home: Home):
-    if not interfaces():
-        parts.missing("a network interface beside loopback")
-    ensure(home, bind="all")
-    on_another_host(home)
-    before = address_of(home)
-    assert ensure(home) == before
-    assert len(supervisors(home)) == 1
-
-
-def test_a_server_on_another_host_without_supervisor_is_minded_from_here(home: Home):
-    if not interfaces():
-        parts.missing("a network interface beside loopback")
-    address = ensure(home, bind="all")
-    kill(address.supervisor_pid, lambda: supervisors(home))
-    on_another_host(home)
-    client: Any = open_client(home)
-    client.hset(keys.BEAT, "at", "0")
-    client.close()
-    assert ensure(home).server_pid == address.server_pid
-    assert len(supervisors(home)) == 1
-    # Stopping it goes through the server: the one who minds it from here leaves the server alone, which is then told itself.
-    os.kill(supervisors(home)[0], signal.SIGTERM)
-    wait_until(lambda: not supervisors(home), 10, "the supervisor to leave")
-    assert parts.servers(home) == [address.server_pid]
-
-
-def test_a_broker_on_another_host_is_stopped_from_here(home: Home):
-    if not interfaces():
-        parts.missing("a network interface beside loopback")
-    ensure_broker(home, ServerSettings(bind="all"), LeaseSettings(beat_every_s=0.5))
-    on_another_host(home)
-    stop_broker(home, force=False)
-    assert parts.servers(home) == supervisors(home) == []
-
-
-def dead_on_another_host(home: Home, counter: int = 7) -> None:
-    """A broker of login9, with data, whose host does not answer."""
-    ensure(home)
-    put(home, "x", "1")
-    parts.kill_broker(home)
-    on_another_host(home)
-    write_heartbeat(home, Heartbeat(counter=counter, epoch=1, writer="login9:7"))
-
-
-def test_a_broker_on_another_host_whose_heartbeat_moves_is_not_taken_over(home: Home):
-    dead_on_another_host(home)
-    notices: list[str] = []
-    counter = 7
-
-    def sleep(_seconds: float) -> None:
-        nonlocal counter
-        counter += 1
-        write_heartbeat(home, Heartbeat(counter=counter, epoch=1, writer="login9:7"))
-
-    with pytest.raises(Unreachable, match=r"lives on login9 .*its heartbeat moves.*nunatak broker stop") as error:
-        ensure_broker(home, ServerSettings(), LEASE, sleep=sleep, notice=notices.append)
-    assert HERE in str(error.value)
-    assert ["200 s" in n for n in notices] == [True]
-    assert parts.servers(home) == supervisors(home) == []
-    assert epochs.epochs(home) == [1]
-
-
-def test_a_broker_on_another_host_that_stood_still_is_taken_over_with_its_data(home: Home):
-    dead_on_another_host(home)
-    old = {p: p.read_bytes() for p in home.epoch_dir(1).rglob("*") if p.is_file()}
-    now = 0.0
-
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    address = ensure_broker(home, ServerSettings(), LEASE, sleep=sleep, clock=lambda: now)
-    assert now >= 200.0
-    assert (address.epoch, address.host) == (2, HERE)
-    assert get(home, "x") == "1"
-    put(home, "y", "2")
-    assert {p: p.read_bytes() for p in home.epoch_dir(1).rglob("*") if p.is_file()} == old
-    stored: Any = open_client(home)
-    assert (stored.hget(keys.BEAT, "epoch"), int(stored.hget(keys.BEAT, "counter")) > 7) == ("2", True)
-    stored.close()
-
-
-def test_a_broker_that_was_stopped_in_good_order_elsewhere_moves_at_once(home: Home):
-    ensure(home)
-    put(home, "x", "1")
-    stop_broker(home, force=False)
-    on_another_host(home)
-
-    notices: list[str] = []
-    address = ensure_broker(home, ServerSettings(), LEASE, notice=notices.append)
-    assert notices == []
-    assert (address.epoch, address.host) == (2, HERE)
-    assert get(home, "x") == "1"
-
-
-def test_a_lost_address_file_is_no_reason_to_forget_the_data(home: Home):
-    ensure(home)
-    put(home, "x", "1")
-    parts.kill_broker(home)
-    home.address_file.unlink()
-    ensure_broker(home, ServerSettings(), LEASE, still_s=0.05)
-    assert get(home, "x") == "1"
-
-
-def test_a_server_left_over_from_an_earlier_epoch_is_stopped_and_not_forgotten(home: Home):
-    first = ensure(home)
-    put(home, "x", "1")
-    kill(first.supervisor_pid, lambda: supervisors(home))
-    home.address_file.unlink()
-    second = ensure_broker(home, ServerSettings(), LEASE, still_s=0.05)
-    assert parts.servers(home) == [second.server_pid]
-    assert get(home, "x") == "1"
-
-
-# -- somebody else's server -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def external():
-    """A home without a server of its own."""
-    with parts.temporary_home() as home:
-        home.password_file.unlink()
-        yield home
-
-
-def test_an_external_server_is_minded_and_never_stopped(server: Server, external: Home):
-    settings = ServerSettings(url=server.url)
-    address = ensure_broker(external, settings, LEASE)
-    assert (address.url, address.epoch) == (server.url, 0)
-    assert ensure_broker(external, settings, LEASE) == address
-    assert process.argv(address.supervisor_pid)[3] == SUPERVISOR
-    assert server.password not in " ".join(process.argv(address.supervisor_pid))
-    assert Scripts(open_client(external)).reap() == []
-    assert answering_endpoint(external).port == server.port
-    assert not external.password_file.exists()
-    with pytest.raises(BrokerBusy, match="external server"):
-        ensure(external)
-    stop_broker(external, force=False)
-    assert supervisors(external) == []
-    assert server.client().ping()
-    assert not external.address_file.exists()
-
-
-def test_an_external_server_that_throws_data_away_is_refused(server: Server, external: Home):
-    client = server.client()
-    client.config_set("maxmemory", "100mb")
-    client.config_set("maxmemory-policy", "allkeys-lru")
-    with pytest.raises(NoServer, match="allkeys-lru"):
-        ensure_broker(external, ServerSettings(url=server.url), LEASE)
-
-
-def test_an_external_server_that_is_not_there_is_unreachable_without_its_password(server: Server, external: Home):
-    server.kill9()
-    with pytest.raises(Unreachable) as error:
-        ensure_broker(external, ServerSettings(url=server.url), LEASE)
-    assert server.password not in str(error.value)
 
 
 # -- from anywhere ----------------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import servers
+from chaos import shared_archive
 from cluster import user
 from cluster.slurm_cluster import PROGRAMS, Cluster
 from whole.machine import Said
@@ -31,21 +32,24 @@ class SlurmWorld:
         self.cluster = cluster
         #: Where the user is logged in.
         self.login = "login"
+        #: What every command of ours has in its environment besides; a test may put programs in front on PATH.
+        self.environ: dict[str, str] = {"COLUMNS": "80"}
         self.home = cluster.home / ".nunatak"
         self.folder = cluster.home / "campaign" / "jobs"
         for folder in (self.home, self.home / "sites", self.folder.parent, self.folder):
             folder.mkdir(mode=0o700)
-            _own(folder)
+            own(folder)
         self.log = RunLog(cluster.home)
         for path in (self.log.path, self.log.ticker):
-            _own(path)
+            own(path)
+        shared_archive.lay_out(self.home / "archive")
         worker = {"idle_s": 20.0, "no_broker_idle_s": 40.0, "keep_logs": True, "log_dir": str(cluster.home / "logs")} | dict(worker or {})
         self.write_file(self.home / "config.toml", _toml({"lease": lease, "worker": worker}))
 
     def write_file(self, path: Path, text: str) -> Path:
         """A file of the user's."""
         path.write_text(text)
-        _own(path)
+        own(path)
         return path
 
     # -- the site and the jobfiles --------------------------------------------------------------------------------------------------
@@ -71,7 +75,7 @@ class SlurmWorld:
 
     def call(self, *words: str | Path, host: str = "", timeout: float = 120.0, env: Mapping[str, str] | None = None, **more: Any) -> Said:
         """A command of ours to its end, whatever that is; where the user is logged in, or on another host."""
-        done = self.cluster.nunatak(*words, host=host or self.login, timeout=timeout, env={"COLUMNS": "80"} | dict(env or {}), **more)
+        done = self.cluster.nunatak(*words, host=host or self.login, timeout=timeout, env=self.environ | dict(env or {}), **more)
         return Said(code=done.returncode, out=done.stdout, err=done.stderr)
 
     def insist(self, *words: str | Path, host: str = "", **more: Any) -> Said:
@@ -83,16 +87,16 @@ class SlurmWorld:
     def start(self, *words: str | Path, host: str = "") -> "subprocess.Popen[str]":
         """A command that stays; the test ends it."""
         argv = [PROGRAMS / "nunatak", *words]
-        return self.cluster.popen(host or self.login, argv, env={"COLUMNS": "80"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return self.cluster.popen(host or self.login, argv, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def enqueue(self, *words: str, folder: Path | None = None) -> Said:
         return self.insist("enqueue", folder or self.folder, *words)
 
     def submit(self, count: int = 1, site: str = "test", *words: str) -> list[str]:
         """Submit blocks; their ids."""
-        before = {block["block"] for block in self.blocks()}
-        self.insist("blocks", "submit", str(count), "-f", site, "--yes", *words)
-        return [block["block"] for block in self.blocks() if block["block"] not in before]
+        said = self.insist("blocks", "submit", str(count), "-f", site, "--yes", *words)
+        shared_archive.keep(self.home / "archive")
+        return said.out.split()
 
     # -- what is said of it -----------------------------------------------------------------------------------------------------------
 
@@ -101,6 +105,11 @@ class SlurmWorld:
         lines = self.insist("jobs", "--json", host=host).lines
         return {Path(line["jobfile"]).name.removeprefix("qsub_").removesuffix(".sh"): line for line in lines}
 
+    def job_values(self, names: Iterable[str], key: str) -> set[Any]:
+        """What our own record says of these jobfiles under one key."""
+        jobs = self.jobs()
+        return {jobs[name][key] for name in names}
+
     def blocks(self, host: str = "") -> list[dict[str, Any]]:
         said = self.call("blocks", "list", "--json", host=host)
         assert said.code == 0, said
@@ -108,6 +117,15 @@ class SlurmWorld:
 
     def block_states(self) -> dict[str, str]:
         return {block["block"]: block["state"] for block in self.blocks()}
+
+    def batch_host(self, block: str) -> str:
+        """Where the block's script runs, as it has written itself."""
+        lines = (self.home / "blocks" / block / "started").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)["host"]
+
+    def slurm_says(self, block: str) -> list[str]:
+        """The states of what Slurm has of a block that is not over."""
+        return self.cluster.squeue("-n", block, "-o", "%T")
 
     def slurm_jobs(self) -> list[str]:
         """"ID STATE" of what Slurm has of the user that is not over."""
@@ -170,7 +188,7 @@ def slurm_world(cluster: Cluster, **more: Any) -> Iterator[SlurmWorld]:
         raise
 
 
-def _own(path: Path) -> None:
+def own(path: Path) -> None:
     os.chown(path, user.UID, user.UID)
 
 

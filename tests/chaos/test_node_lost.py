@@ -6,11 +6,6 @@ from chaos.slurm_world import slurm_world
 from cluster.fixtures import new_cluster  # noqa: F401  # a fixture
 
 
-def _batch_host(world, block):
-    started = (world.home / "blocks" / block / "started").read_text()
-    return dict(line.split("=", 1) for line in started.splitlines())["host"]
-
-
 def _running_on(world, node):
     """The jobfiles whose last attempt has begun on a node and not ended, by their own log."""
     last = {run.name: run for run in world.log.runs()}
@@ -27,7 +22,7 @@ def test_a_node_the_batch_host_and_nodes_that_reboot_are_lost_and_the_last_one_f
         world.enqueue()
         [block] = world.submit()
         world.wait_started(10)
-        batch_host = _batch_host(world, block)
+        batch_host = world.batch_host(block)
         killed, sooner, later, last = (node for node in cluster.nodes if node != batch_host)
         lost = set()
 

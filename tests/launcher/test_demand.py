@@ -83,10 +83,11 @@ GROUPS = st.lists(
 )  # fmt: skip
 HELPS = st.lists(
     st.builds(
-        helps, st.integers(0, 50), st.sets(st.sampled_from(["a", "b"])).map(tuple), st.integers(1, 8), st.sampled_from([None, 0.0, 10 * HOUR])
+        helps, st.integers(0, 50), st.sets(st.sampled_from(["a", "b"])).map(tuple), st.integers(1, 8),
+        st.sampled_from([None, 0.0, 10 * HOUR]),
     ),
     max_size=5,
-)
+)  # fmt: skip
 
 
 @given(groups=GROUPS, helping=HELPS, more=HELPS)

@@ -79,6 +79,10 @@ class World:
         files = sorted((self.home / "blocks" / block_id).glob("*.out"))
         return "\n".join(file.read_text(errors="replace") for file in files)
 
+    def script_outlived_its_nodes(self, block_id: str) -> bool:
+        ended = (self.home / "blocks" / block_id / "ended").stat().st_mtime
+        return all(file.stat().st_mtime <= ended for file in self.folder(block_id).glob("*.log"))
+
     def file(self, block_id: str, name: str) -> dict[str, str]:
         text = (self.home / "blocks" / block_id / name).read_text()
         return dict(line.split("=", 1) for line in text.splitlines())
@@ -113,8 +117,10 @@ def test_the_task_of_each_step_is_the_command_itself_and_sees_all_processors(wor
     for host, (start, *_) in lines.items():
         _, pid, processors = start.split(" ", 2)
         assert len(json.loads(processors)) == os.cpu_count()
-        (found,) = [process for process in world.cluster.pids_on(host, user="alice", word=TASK)]
-        assert (found.inside, found.argv[1]) == (int(pid), TASK)
+        (found,) = world.cluster.pids_on(host, user="alice", word=TASK)
+        parent = re.search(r"PPid:\t(\d+)", Path(f"/proc/{found.pid}/status").read_text())
+        assert parent is not None
+        assert (found.inside, Path(f"/proc/{parent[1]}/comm").read_text()) == (int(pid), "slurmstepd\n")
     world.cancel("b1")
 
 
@@ -131,6 +137,7 @@ def test_a_cancel_reaches_every_node_and_the_script_outlives_them_and_says_how_i
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert (world.file("b1", "ended")["exit_code"], block["reason"]) == ("0", "")
+    assert world.script_outlived_its_nodes("b1")
 
 
 def test_a_node_that_ends_badly_is_named_and_does_not_end_the_others(world: World):
@@ -241,6 +248,7 @@ def test_the_warning_and_the_walltime_reach_every_node_and_that_is_a_good_end(ow
     block = world.wait_state("b1", "ended")
     assert block["reason"] == "its walltime was over"
     assert world.file("b1", "ended")["exit_code"] == "0"
+    assert world.script_outlived_its_nodes("b1")
 
 
 @pytest.mark.slow
@@ -322,9 +330,11 @@ def test_a_controller_that_is_away_when_a_block_starts_costs_it_no_node(own_worl
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_no_node_is_bound_to_one_processor_where_the_site_binds_by_itself(own_world):
+def test_no_node_is_bound_or_emptied_by_what_the_site_leaves_in_slurms_variables(own_world):
     settings = {"TaskPlugin": "task/affinity", "TaskPluginParam": "autobind=cores"}
     world = own_world(nodes=1, cpus=os.cpu_count(), settings=settings)
-    world.submit("b1", seconds=0, nodes_per_block=1, scheduler_options="#SBATCH --cpus-per-task=1")
+    init = "export SRUN_CPUS_PER_TASK=1 SLURM_EXPORT_ENV=NONE FROM_INIT=1"
+    world.submit("b1", seconds=0, nodes_per_block=1, scheduler_options="#SBATCH --cpus-per-task=1", worker_init=init)
     lines = world.wait_lines("b1", "end", 1)
+    assert world.environ("b1", "n1")["FROM_INIT"] == "1"
     assert len(json.loads(lines["n1"][0].split(" ", 2)[2])) == os.cpu_count()

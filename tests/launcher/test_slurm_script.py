@@ -12,9 +12,11 @@ from launcher.site import Site
 from launcher.slurm_block import write_script
 from launcher.slurm_script import block_script, node_script, options
 
-SITE = Site(name="s", provider="slurm", nodes_per_block=4, walltime="2-00:00:00", partition="normal", account="A-1", qos="q", constraint="a&b")
-FOLDER = Path("/home/it's a \"home\" $HOME `x` é;&*/blocks/b1")
-ORDER = Order(command=("/x y/python", "-I", "worker's"), home=Path("/home/o'x"))
+SITE = Site(
+    name="s", provider="slurm", nodes_per_block=4, walltime="2-00:00:00", partition="normal", account="A-1", qos="q", constraint="a&b"
+)
+FOLDER = Path("/users/it's a \"home\" $HOME `x` é;&*/blocks/b1")
+ORDER = Order(command=("/x y/python", "-I", "worker's"), home=Path("/users/o'x"))
 
 
 def test_the_options_that_keep_a_block_alive_stand_in_every_script():

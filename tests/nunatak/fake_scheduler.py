@@ -6,11 +6,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from nunatak.session import Broker
+
 _HEADER = "<nunatak|JOBID|STATE|REASON|PARTITION|START_TIME|END_TIME|NAME|nunatak>"
 _SBATCH = r"""
-n=$(ls {jobs} | wc -l); id=$((1000 + n))
+until mkdir {jobs}/.lock 2>/dev/null; do sleep 0.01; done
+id=$((1000 + $(cat {jobs}/.count 2>/dev/null || echo 0))); echo $((id - 999)) > {jobs}/.count
 name=$(grep -m1 -- '--job-name' "${{@: -1}}" | sed 's/.*=//')
 printf 'PENDING|Priority|main|N/A|N/A' > {jobs}/$id.new; echo "$name" > {jobs}/$id.name; mv {jobs}/$id.new {jobs}/$id
+rmdir {jobs}/.lock
 echo "Submitted batch job $id"
 """
 _SQUEUE = r"""
@@ -29,7 +33,7 @@ class FakeScheduler:
     """Slurm's commands in a folder that stands first on PATH, and the jobs that they know."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.jobs = folder / "bin", folder / "jobs"
+        self.folder, self.jobs = folder / "fake-bin", folder / "fake-jobs"
         self.folder.mkdir()
         self.jobs.mkdir()
         self.heal()
@@ -78,3 +82,10 @@ class FakeScheduler:
     def block_of(self, job_id: str) -> str:
         """The name that sbatch was told."""
         return re.sub(r"\s", "", (self.jobs / f"{job_id}.name").read_text())
+
+
+def forget_everything(broker: Broker) -> None:
+    """Blocks, wishes, campaigns: the next test begins as on a new home."""
+    for pattern in ("block*", "site*", "campaign*", "lane*", "job:*", "counts*", "workers", "leases", "tokens", "director*"):
+        for key in broker.client.scan_iter(pattern):
+            broker.client.delete(key)

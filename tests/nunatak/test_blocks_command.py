@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_scheduler import FakeScheduler
+from fake_scheduler import FakeScheduler, forget_everything
 from filled_queue import Command, Queue
 
 from broker.start import ensure_broker, stop_broker
@@ -50,10 +50,7 @@ def clean_home(settings: Settings, queue: Queue) -> Iterator[None]:
     (settings.home.root / "sites").mkdir(exist_ok=True)
     write_site(settings)
     yield
-    client = queue.broker.client
-    for pattern in ("block*", "site*", "campaign*", "lane*", "job:*", "counts*", "workers", "directories*"):
-        for key in client.scan_iter(pattern):
-            client.delete(key)
+    forget_everything(queue.broker)
 
 
 def write_site(settings: Settings, name: str = "here", poll: float = 0.001, **keys: str) -> None:
@@ -80,7 +77,7 @@ def test_submit_says_what_it_costs_submits_and_prints_the_blocks(nunatak: Comman
 def test_what_is_dear_is_asked_about_and_refused_where_nobody_can_answer(nunatak: Command, scheduler):
     said = nunatak("blocks", "submit", "2", "-f", "here")
     assert said.code == 2
-    assert "more than confirm_su, 100 SU" in said.err
+    assert "may cost more than confirm_su, 100 SU" in said.err
     assert "give --yes" in said.err
     # 96 SU are not.
     assert nunatak("blocks", "submit", "1", "-f", "here").code == 0
@@ -169,7 +166,7 @@ def test_list_shows_nodes_what_they_run_the_time_left_and_the_cost(nunatak: Comm
     assert line["su"] == pytest.approx(4.0, abs=0.1)
     text = nunatak("blocks", "list").out.splitlines()
     assert text[0].split() == ["BLOCK", "STATE", "NODES", "RUNNING", "LEFT", "SU", "SITE"]
-    assert text[1].split() == [name, "running", "2/4", "2", "23h", "00m", "4", "here"]
+    assert text[1].split() == [name, "running", "2/4", "2", "23h", "00m", "4.00", "here"]
     assert text[2].strip() == "job 1000"
 
 
@@ -217,7 +214,8 @@ def test_cancel_tells_the_scheduler_and_all_ends_the_wishes_too(nunatak: Command
     assert {line["state"] for line in listed(nunatak)} == {"cancelled"}
 
 
-def test_a_block_that_nobody_knows_is_an_error(nunatak: Command, scheduler):
+@pytest.mark.usefixtures("scheduler")
+def test_a_block_that_nobody_knows_is_an_error(nunatak: Command):
     said = nunatak("blocks", "drain", "b-none")
     assert (said.code, "there is no block b-none" in said.err) == (2, True)
 
@@ -339,7 +337,8 @@ def test_a_site_that_bounds_nothing_must_be_told_a_maximum(nunatak: Command, set
     assert (said.code, "add max_blocks to" in said.err) == (2, True)
 
 
-def test_two_sites_of_one_name_are_not_mixed_up(nunatak: Command, scheduler, queue, tmp_path):
+@pytest.mark.usefixtures("scheduler")
+def test_two_sites_of_one_name_are_not_mixed_up(nunatak: Command, tmp_path):
     nunatak("blocks", "scale", "-f", "here", "--max", "2", "--once", "--yes")
     other = tmp_path / "here.toml"
     other.write_text(SITE.format(poll=1))

@@ -8,8 +8,8 @@ from tasks.leaving import Standing, reason_to_leave, state_of
 from tasks.settings import WorkerSettings
 
 SETTINGS = WorkerSettings(home="/home", block="b1", node="c101", idle_s=300.0, no_broker_idle_s=1800.0)
-BUSY = Standing(open_claims=1, idle_s=0.0, silent_s=0.0, told=None, now=1000.0)
-IDLE = replace(BUSY, open_claims=0, idle_s=300.0)
+BUSY = Standing(running=1, open_claims=1, idle_s=0.0, silent_s=0.0, told=None, now=1000.0)
+IDLE = replace(BUSY, running=0, open_claims=0, idle_s=300.0)
 
 
 def test_a_node_leaves_when_it_has_been_idle_for_long_enough():
@@ -43,6 +43,13 @@ def test_a_bad_node_stays_as_long_as_an_idle_one_and_says_why_it_leaves():
 def test_a_node_without_a_broker_leaves_when_nothing_runs():
     assert reason_to_leave(SETTINGS, replace(IDLE, idle_s=10.0, silent_s=1799.0)) is None
     assert reason_to_leave(SETTINGS, replace(IDLE, idle_s=10.0, silent_s=1800.0)) == "no broker for 1800 s and nothing running"
+
+
+def test_what_has_ended_keeps_a_node_until_the_broker_has_heard_of_it_or_is_away_for_too_long():
+    ended = replace(IDLE, open_claims=1)
+    assert reason_to_leave(SETTINGS, replace(ended, silent_s=1799.0)) is None
+    assert reason_to_leave(SETTINGS, replace(ended, told=("drain", ""))) is None
+    assert reason_to_leave(SETTINGS, replace(ended, silent_s=1800.0)) == "no broker for 1800 s and nothing running"
 
 
 def test_the_state_that_is_shown():
