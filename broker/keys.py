@@ -17,9 +17,9 @@ campaigns             hash    name -> number; `forget`
 campaign_serial       string  the last campaign number given out; nobody
 campaign:<n>          hash    options and pause of a campaign; `forget`
 streak:<n>            list    "id node" of the latest first failures in a row, for one reason, at most 20; a success, `forget`
-well:<n>              zset    "id node" -> when: the latest 16 that did well; expires a day after the last one; `forget`
-failing:<n>           zset    "place\\nreason" -> when: where jobfiles failed quickly, the latest 16; expires likewise; `forget`
-own:<n>               zset    "id reason" -> when: what failed so wherever it ran, the latest 16; expires likewise; `forget`
+well:<n>              zset    "id node" -> when: the latest 16 that did well; `forget`
+failing:<n>           zset    "place\\nreason" -> when: where jobfiles failed quickly, the latest 16; `forget`
+own:<n>               zset    "id reason" -> when: what failed so wherever it ran, the latest 16; `forget`
 place:<node block>    hash    what failed quickly there in a row, at most 100 (lua/evidence.lua); a success there; expires after a day
 bad_nodes             hash    "node block" -> since when and why it is given nothing more (JSON); `forgive`, after a week
 campaign:<n>:jobs     list    ids in the order of their enqueueing; `forget`

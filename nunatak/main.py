@@ -56,6 +56,9 @@ def _invoke(command: click.Command, program: str) -> int:
 
 def _prepare(context: click.Context, verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if not verbose:
+        # What goes wrong in Parsl we say ourselves, in one line that says what to do.
+        logging.getLogger("parsl").setLevel(logging.CRITICAL)
     if not context.meta.get(HELP_WANTED):
         from nunatak.settings import load_settings
 

@@ -1,17 +1,16 @@
--- evidence: which nodes are bad, by how jobfiles end there and elsewhere; put before the verbs that hear of it (broker/scripts.py; docs/leases.md,
--- "Bad nodes").
+-- evidence: which nodes are bad, by how jobfiles end there and elsewhere; put before the verbs that hear of it (broker/scripts.py; "Bad nodes"
+-- in docs/leases.md).
 --
--- A *place* is "node block". place:<place> holds what failed quickly there in a row: id -> kind, '#' .. kind -> how many, '#' -> how many in all,
--- 'well' if it has done something well before. A *kind* is "campaign reason", or '-' for what failed elsewhere too and is held against no node.
--- Per campaign, the latest 16 of each: well:<n> "id node", what did well; failing:<n>
--- "place\nreason", where it failed quickly; own:<n> "id reason", what failed quickly on two places, the second of which was well.
+-- A *place* is "node block". place:<place> holds what failed quickly there in a row: id -> kind, '#' .. kind -> how many, '#' -> how many in
+-- all, 'well' if it has done something well before. A *kind* is "campaign reason", or '-' for what failed elsewhere too and is held against no
+-- node. Per campaign, the latest 16 of each: well:<n> "id node", what did well; failing:<n> "place\nreason", where it failed quickly; own:<n>
+-- "id reason", what failed quickly on two places, the second of which was well.
 local LATELY_MS, DAY_S, WEEK_MS = 3600000, 86400, 604800000
 local ROW, ENDS_ELSEWHERE, OWN, AT_MOST = 3, 3, 2, 100
 
 local function note(key, member)
   redis.call('ZADD', key, int(NOW), member)
   redis.call('ZREMRANGEBYRANK', key, 0, -17)
-  redis.call('EXPIRE', key, DAY_S)
 end
 
 local function lately(key) return redis.call('ZRANGEBYSCORE', key, int(NOW - LATELY_MS), '+inf') end
@@ -39,10 +38,10 @@ local function is_own(campaign, reason)
   return count(ids) >= OWN
 end
 
--- Others of the campaign did well on other nodes, on more of them than have failed so.
+-- Others of the campaign did well on other nodes lately, on more of them than have failed so.
 local function is_well_elsewhere(campaign, reason, node)
   local ids, well, failing = {}, {}, {}
-  for _, entry in ipairs(redis.call('ZRANGE', 'well:' .. campaign, 0, -1)) do
+  for _, entry in ipairs(lately('well:' .. campaign)) do
     local id, where = string.match(entry, '^(%S+) (.*)$')
     if where ~= node then ids[id], well[where] = true, true end
   end
@@ -143,18 +142,24 @@ local function is_well(place)
   return v[1] and (v[2] or '0') == '0'
 end
 
--- A jobfile ended well, or has outlived the time within which what fails fails quickly.
-local function note_well(id, max_losses)
-  local v = fields(id, 'campaign', 'node', 'block')
-  local key = 'place:' .. string.sub(place_of(v[2], v[3]), 2, -2)
-  redis.call('DEL', key)
-  redis.call('HSET', key, 'well', 1)
-  redis.call('EXPIRE', key, DAY_S)
-  note('well:' .. v[1], id .. ' ' .. (v[2] or ''))
-  for _, entry in ipairs(lately('failing:' .. v[1])) do
+-- A jobfile does well: others that fail may be judged by it.
+local function note_doing_well(id, campaign, node, max_losses)
+  note('well:' .. campaign, id .. ' ' .. node)
+  for _, entry in ipairs(lately('failing:' .. campaign)) do
     local place, reason = string.match(entry, '^([^\n]*)\n(.*)$')
-    judge(place, v[1], reason, max_losses)
+    judge(place, campaign, reason, max_losses)
   end
+end
+
+-- It ended well, or has outlived the time within which what fails fails quickly: what failed in a row at this place is forgotten.
+local function note_well(id, campaign, node, place, max_losses)
+  local key = 'place:' .. place
+  if redis.call('HLEN', key) ~= 1 or redis.call('HEXISTS', key, 'well') == 0 then
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'well', 1)
+    redis.call('EXPIRE', key, DAY_S)
+  end
+  note_doing_well(id, campaign, node, max_losses)
 end
 
 -- A jobfile failed, and quickly.

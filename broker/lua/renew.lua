@@ -10,6 +10,18 @@ if redis.call('HSET', 'workers', ARGV[2], cjson.encode({at = int(NOW), said = AR
   -- A block none of whose workers was ever heard has died young; a launcher may not look in time to see one.
   redis.call('HSETNX', 'block:' .. ARGV[4], 'heard_at', string.format('%.3f', NOW / 1000))
 end
+-- Said once in ten minutes, so that what runs for hours stays evidence of how it does elsewhere.
+local function note_outlived(id, said_at, max_losses)
+  if said_at and NOW - tonumber(said_at) < 600000 then return end
+  local v = fields(id, 'campaign', 'node', 'block')
+  redis.call('HSET', 'job:' .. id, 'outlived', int(NOW))
+  if said_at then
+    note_doing_well(id, v[1], v[2] or '', max_losses)
+  else
+    note_well(id, v[1], v[2] or '', string.sub(place_of(v[2], v[3]), 2, -2), max_losses)
+  end
+end
+
 local refusal, why = refusal_of(ARGV[3], ARGV[4])
 local out = {int(B.safe_ms), B.counter, int(B.fresh_ms), refusal, why}
 for i = 6, #ARGV, 4 do
@@ -19,10 +31,7 @@ for i = 6, #ARGV, 4 do
   if v[2] == token then
     redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)
     if phase == 'running' then mark_started(id, age_ms) end
-    if phase == 'running' and age_ms >= B.quick_ms and not v[6] then
-      redis.call('HSET', 'job:' .. id, 'outlived', 1)
-      note_well(id, B.max_losses)
-    end
+    if phase == 'running' and age_ms >= B.quick_ms then note_outlived(id, v[6], B.max_losses) end
     word = v[4] and 'cancel' or 'renewed'
   elseif v[5] == token then
     word = 'settled'

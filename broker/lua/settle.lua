@@ -60,7 +60,7 @@ if verdict == 'done' or verdict == 'skipped' then
   end
   finish('done')
   note_success(campaign)
-  if verdict == 'done' and started then note_well(id, B.max_losses) end
+  if verdict == 'done' and started then note_well(id, campaign, node, place, B.max_losses) end
 elseif verdict == 'cancelled' or v[4] then
   finish('cancelled')
 elseif counts and quick and is_bad(place) then

@@ -175,7 +175,7 @@ class Model(NodeModel):
             job = self.jobs[got]
             job.state, job.token, job.last_token, job.holder, job.loss_counted = "running", token, None, holder, False
             job.started, job.lease_end, job.deliveries = False, self.now + LEASE_MS, job.deliveries + 1
-            job.outlived = False
+            job.outlived_at = None
             self.campaign_of(job).probe()
 
     def _choice(self, good: Sequence[str], room: Room) -> list[str]:
@@ -197,9 +197,9 @@ class Model(NodeModel):
             job.lease_end = self.now + LEASE_MS
             if running:
                 job.start(self.now - round(age_s * 1000))
-            if running and age_s >= QUICK_S and not job.outlived:
-                job.outlived = True
-                self.note_well(job_id)
+            if running and age_s >= QUICK_S and (job.outlived_at is None or self.now - job.outlived_at >= 600_000):
+                self.note_well(job_id, clears=job.outlived_at is None)
+                job.outlived_at = self.now
             return {"cancel" if job.cancel else "renewed"}
         if job.ended_token == token:
             return {"settled"}

@@ -68,9 +68,10 @@ class NodeModel:
 
     # -- what is heard --------------------------------------------------------------------------------------------------------------
 
-    def note_well(self, job_id: str) -> None:
+    def note_well(self, job_id: str, *, clears: bool = True) -> None:
         job = self.jobs[job_id]
-        self.rows[place_of(job)] = Row(well=True)
+        if clears:
+            self.rows[place_of(job)] = Row(well=True)
         self._well.setdefault(job.campaign, {})[job_id, place_of(job)[0]] = self.now
         for (place, reason), at in list(self._failing.get(job.campaign, {}).items()):
             if at >= self.now - LATELY_MS:
@@ -114,7 +115,7 @@ class NodeModel:
         return sum(why == kind[1] and at >= self.now - LATELY_MS for (_, why), at in said.items()) >= 2
 
     def _is_well_elsewhere(self, kind: Kind, node: str) -> bool:
-        well = [(i, n) for i, n in self._well.get(kind[0], {}) if n != node]
+        well = [(i, n) for (i, n), at in self._well.get(kind[0], {}).items() if n != node and at >= self.now - LATELY_MS]
         failing = self._failing.get(kind[0], {}).items()
         failing_nodes = {p[0] for (p, why), at in failing if why == kind[1] and p[0] != node and at >= self.now - LATELY_MS}
         return len({i for i, _ in well}) >= 3 and len({n for _, n in well}) > len(failing_nodes)

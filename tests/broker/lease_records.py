@@ -48,8 +48,8 @@ class Job:
     quick_on: list[tuple[str, str]] = field(default_factory=list)
     taken_off: set[tuple[str, str]] = field(default_factory=set)
     worn_out: bool = False
-    #: The broker has heard that it has outlived the time within which what fails fails quickly.
-    outlived: bool = False
+    #: When the broker last noted that it has outlived the time within which what fails fails quickly; None: never.
+    outlived_at: int | None = None
 
     @property
     def priority(self) -> int:

@@ -53,11 +53,13 @@ BUGS = (
     Bug(
         name="a_success_clears_no_node",
         verb="evidence",
-        right="redis.call('DEL', key)\n  redis.call('HSET', key, 'well', 1)",
-        wrong="redis.call('HSET', key, 'well', 1)",
+        right="    redis.call('DEL', key)\n",
+        wrong="",
     ),
-    Bug(name="evidence_that_comes_later_is_not_heard", verb="evidence", right="    judge(place, v[1], reason, max_losses)\n", wrong=""),
+    Bug(name="evidence_that_comes_later_is_not_heard", verb="evidence", right="    judge(place, campaign, reason, max_losses)\n", wrong=""),
     Bug(name="a_verdict_leaves_the_row", verb="evidence", right="  redis.call('DEL', 'place:' .. place)\n", wrong=""),
+    Bug(name="what_did_well_long_ago_is_evidence", verb="evidence", right="lately('well:' .. campaign)", wrong="redis.call('ZRANGE', 'well:' .. campaign, 0, -1)"),
+    Bug(name="what_runs_for_hours_is_no_evidence", verb="renew", right="NOW - tonumber(said_at) < 600000", wrong="true"),
     Bug(name="running_on_is_not_doing_well", verb="renew", right="age_ms >= B.quick_ms", wrong="false"),
     Bug(
         name="what_failed_slowly_was_the_nodes",

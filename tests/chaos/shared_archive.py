@@ -1,4 +1,4 @@
-"""The archive that a block's nodes start from, built once by the first test that submits one: it takes five seconds, and is always the same."""
+"""The archive that a block's nodes start from, built once, by the first test that submits one: it takes five seconds each time."""
 
 import atexit
 import os
