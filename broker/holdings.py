@@ -283,7 +283,8 @@ class Holdings:
             holding = self._held.get(token)
             if holding is None:
                 return
-            holding.conclusion = holding.conclusion or LOST
+            if holding.conclusion is None:
+                holding.conclusion, self._busy_until = LOST, time.monotonic()
         self.settle(token)
 
     def settle(self, *tokens: str, reply: Sequence[Any] | None = None, sent: float = 0.0) -> None:

@@ -3,6 +3,7 @@
 Every method raises Unreachable when the server cannot answer.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from broker.scripts import Scripts, translated
 _PAGE = 500
 #: A block counts as live this long after its submission without a worker, and this long after its worker's last word.
 _BLOCK_START_S, _BLOCK_SILENCE_S = 120.0, 600.0
+#: And one of a cluster, if nobody looks there for it, until this long after it must have ended.
+_BLOCK_OVERDUE_S = 3600.0
 
 
 class Ledger:
@@ -182,16 +185,21 @@ class Ledger:
         self._scripts.record_site(name, fields)
 
     def live_blocks(self) -> list[str]:
-        """Blocks that have not ended, as far as the broker knows: an `ended_at` ends them, and so does a long silence of a local one."""
+        """Blocks that have not ended, as far as the broker knows: an `ended_at` ends them, and so does a long silence of a local one.
+
+        A cluster's block of which no worker is heard is over, too, an hour after its walltime: there need be no launcher to see its end.
+        """
         heard = {w.block for w in self.workers() if w.last_contact_s < _BLOCK_SILENCE_S}
         now = self.now_s()
 
         def lives(block: BlockSeen) -> bool:
             if block.fields.get("ended_at"):
                 return False
-            if block.fields.get("provider") != "local":
+            if block.block in heard:
                 return True
-            return block.block in heard or now - float(block.fields.get("submitted_at") or 0) < _BLOCK_START_S
+            if block.fields.get("provider") != "local":
+                return now < _must_end_at(block.fields) + _BLOCK_OVERDUE_S
+            return now - float(block.fields.get("submitted_at") or 0) < _BLOCK_START_S
 
         return [b.block for b in self.blocks() if lives(b)]
 
@@ -202,3 +210,11 @@ class Ledger:
         # Not by `lanes`: tickets of what was cancelled lie in them until somebody claims.
         waits = any(c.counts[State.QUEUED] for c in self.campaigns())
         return not waits and not claimed and not self.live_blocks()
+
+
+def _must_end_at(fields: Mapping[str, str]) -> float:
+    """When a cluster's block ends at the latest; never, if it has not begun to run or has no walltime."""
+    if fields.get("ends_at"):
+        return float(fields["ends_at"])
+    started_at, walltime_s = fields.get("started_at"), fields.get("walltime_s")
+    return float(started_at) + float(walltime_s) if started_at and walltime_s else math.inf

@@ -185,7 +185,7 @@ class WorkerSeen:
     slots: int
     running: int
     frozen: int
-    #: 'running', or 'leaving' once it claims nothing any more.
+    #: 'running'; 'draining' or 'bad' once it is given nothing more; 'leaving' once it asks for nothing more.
     state: str
     #: Seconds since it was last heard of, by the server's clock.
     last_contact_s: float

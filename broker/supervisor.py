@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
 
 from broker import address as addresses
@@ -153,7 +154,7 @@ class Supervisor:
 
     def _give_up(self, now: float) -> Leave | None:
         """Our own server is never given up, unless its data was removed under it."""
-        if now - self._contact_at <= _LONELY_S or (self._minder.owns_server and self._home.root.exists()):
+        if now - self._contact_at <= _LONELY_S or (self._minder.owns_server and not _is_gone(self._home.root)):
             return None
         return Leave.NOT_NEEDED
 
@@ -227,6 +228,15 @@ class Supervisor:
         superseded = why is Leave.SUPERSEDED or self._is_superseded()
         if self._minder.stop(kill=superseded) and not superseded:
             self._attempt("address.unwritten", lambda: self._minder.write_stopped(wanted=why is Leave.SIGNALLED))
+
+
+def _is_gone(folder: Path) -> bool:
+    """Any other error proves nothing: a filesystem that is away comes back."""
+    try:
+        folder.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def _rotate(home: Home) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from broker.home import Home
 from broker.ledger import Ledger
@@ -36,6 +36,8 @@ class Seen:
     ended: tuple[Block, ...] = ()
     #: Those of `heard` whose records do not say so yet.
     unmarked: frozenset[str] = frozenset()
+    #: Block -> since when none of its nodes was in contact when a launcher looked.
+    quiet: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_blocks(ledger: Ledger) -> Seen:
@@ -44,7 +46,8 @@ def read_blocks(ledger: Ledger) -> Seen:
     marked = {b.block for b in recorded if b.fields.get(HEARD)}
     unmarked = {w.block for w in workers} & {b.block for b in recorded} - marked
     blocks = tuple(Block.from_fields(b.block, b.fields) for b in recorded)
-    return Seen(blocks=blocks, heard=frozenset(marked | unmarked), workers=workers, unmarked=frozenset(unmarked))
+    quiet = {b.block: float(b.fields["quiet_since"]) for b in recorded if b.fields.get("quiet_since")}
+    return Seen(blocks=blocks, heard=frozenset(marked | unmarked), workers=workers, unmarked=frozenset(unmarked), quiet=quiet)
 
 
 def look(
@@ -65,7 +68,7 @@ def look(
     _record(ledger, before, after, clock())
     _record_silence(ledger, after, answer, {*providers, *(block.provider for block in asked)}, clock())
     ended = tuple(block for block in answer.blocks if block.state.is_over)
-    return Seen(blocks=after, heard=before.heard, workers=before.workers, silence=answer.silence, others=answer.others, ended=ended)
+    return replace(before, blocks=after, silence=answer.silence, others=answer.others, ended=ended)
 
 
 def _can_be_seen(block: Block) -> bool:

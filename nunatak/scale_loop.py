@@ -28,6 +28,8 @@ class ScaleLoop:
         self._scaler = Scaler(session, tell)
         self._campaigns: tuple[str, ...] = ()
         self._is_away = False
+        #: Its user has just given the command, and does not wait for the scheduler's period.
+        self._is_first = True
 
     def wish(self, names: Sequence[str], least: int, most: int, max_su: float | None, *, until_ended: bool = False) -> Target:
         """Record what is wished for. Raises UnknownCampaign, WrongUse, Unreachable."""
@@ -48,15 +50,15 @@ class ScaleLoop:
             self._tell(text)
 
     def run_once(self) -> list[Report]:
-        """One step, if it is due; while the broker is away, none. Raises BadSite, NoSite."""
+        """One step, if it is due, and the first at once; while the broker is away, none. Raises BadSite, NoSite."""
         try:
-            reports = self._scaler.run_once({self._site.name})
+            reports = self._scaler.run_once({self._site.name}, at_once=self._is_first)
         except Unreachable as error:
             if not self._is_away:
                 self._tell(f"{error}; blocks run on, and so does this command")
             self._is_away = True
             return []
-        self._is_away = False
+        self._is_away = self._is_first = False
         return reports
 
     def is_wished(self) -> bool:

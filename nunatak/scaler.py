@@ -14,7 +14,7 @@ from broker.records import Campaign
 from launcher import blocks as launcher
 from launcher.block import Block, BlockState
 from launcher.cap import Cap
-from launcher.errors import LauncherError, SubmitFailed, SubmitRefused
+from launcher.errors import CancelFailed, LauncherError, SubmitFailed, SubmitRefused
 from launcher.scaling import TELLING, Decision, Situation, decide
 from launcher.site import Site
 from launcher.site_file import read_site
@@ -23,6 +23,7 @@ from nunatak.backlog import nodes_of, read_lanes, waiting_of
 from nunatak.block_leaving import let_leave
 from nunatak.block_watch import Seen, look
 from nunatak.block_words import end_text
+from nunatak.desertion import deserted
 from nunatak.recent import Recent
 from nunatak.session import Broker, Session
 from nunatak.submitting import submit_block
@@ -56,21 +57,22 @@ class Scaler:
         #: Site file -> when it was changed, and what it says: running a Parsl config takes longer than a step.
         self._read: dict[str, tuple[int, Site]] = {}
 
-    def run_once(self, names: Collection[str] | None = None) -> list[Report]:
+    def run_once(self, names: Collection[str] | None = None, *, at_once: bool = False) -> list[Report]:
         """One step for these sites, or for all, as far as their poll period is over. Raises Unreachable, BadSite, NoSite.
 
-        A site file that cannot be read any more is told after the other sites have had theirs.
+        `at_once`: a person has asked, and is not to wait for the period. A site file that cannot be read any more is told after the other
+        sites have had theirs.
         """
-        return self._session.ask(lambda broker: self._step(broker, names))
+        return self._session.ask(lambda broker: self._step(broker, names, at_once))
 
-    def _step(self, broker: Broker, names: Collection[str] | None) -> list[Report]:
+    def _step(self, broker: Broker, names: Collection[str] | None, at_once: bool) -> list[Report]:
         states = {
             name: state for name, fields in broker.ledger.sites().items()
             if (names is None or name in names) and (state := SiteState.from_fields(fields)).targets
         }  # fmt: skip
         states = {name: self._without_ended(broker, name, state) for name, state in states.items()} if states else {}
         sites, bad = self._sites(state.source for state in states.values() if state.targets)
-        due = [site for site in sites if is_due(site, states[site.name], self._clock())]
+        due = [site for site in sites if at_once or is_due(site, states[site.name], self._clock())]
         reports = self._follow(broker, due, states) if due else []
         if bad:
             raise bad[0]
@@ -86,9 +88,12 @@ class Scaler:
         )  # fmt: skip
         for block in seen.ended:
             self._tell_end(block)
+        pulse = Recent(broker.client).pulse()
+        for block in deserted(broker.ledger, seen, pulse, broker.ledger.now_s()):
+            self._cancel_deserted(broker, block)
         reports = []
         for site in due:
-            turn = _Turn(broker=broker, site=site, state=states[site.name], seen=seen, lease_s=Recent(broker.client).pulse().lease_s)
+            turn = _Turn(broker=broker, site=site, state=states[site.name], seen=seen, lease_s=pulse.lease_s)
             report, seen = self._serve(turn)
             reports.append(report)
         return reports
@@ -114,12 +119,19 @@ class Scaler:
         if block.state is BlockState.FAILED:
             self._tell(end_text(block, launcher.said(block, self._session.settings.home)))
 
+    def _cancel_deserted(self, broker: Broker, block: Block) -> None:
+        try:
+            launcher.cancel(block, self._session.settings.home, ledger=broker.ledger, clock=self._clock)
+        except CancelFailed as error:
+            log.warning("scale.cancel_failed block=%s error=%r", block.block_id, str(error))
+        self._tell(f"block {block.block_id} runs, its scheduler says, but nobody is in it any more: cancelled")
+
     # -- one site -------------------------------------------------------------------------------------------------------------------
 
     def _serve(self, turn: "_Turn") -> tuple[Report, Seen]:
         """All wishes for one site, and what is to be known of it by the sites that follow."""
         submitted: list[Block] = []
-        held = ""
+        held, has_failed = "", False
         for target in turn.state.targets:
             situation = turn.situation(target, submitted, self._clock())
             decision = decide(situation)
@@ -129,9 +141,9 @@ class Scaler:
             submitted += fresh
             held = held or failed or (decision.why if decision.hold in TELLING and (situation.wanted or decision.pause) else "")
             if failed:
-                turn = turn.after_failure(failed)
+                has_failed, turn = True, turn.after_failure(failed)
         paused = bool(turn.broker.ledger.site(turn.site.name).get("paused"))
-        self._note_held(turn, held, paused)
+        self._note_held(turn, held, paused=paused, is_news=paused or has_failed or not turn.state.held)
         return Report(site=turn.site.name, submitted=tuple(submitted), held=held, paused=paused), turn.seen_with(submitted)
 
     def _submit(self, turn: "_Turn", target: Target, seen: int, decision: Decision) -> tuple[list[Block], str]:
@@ -147,13 +159,12 @@ class Scaler:
                 log.info("scale.refused site=%s why=%s", turn.site.name, refused.why)
                 break
             except SubmitFailed as failed:
-                self._tell(str(failed))
                 return done, str(failed)
             self._tell(f"submitted block {block.block_id} to {turn.site.name}, job {block.job_id}")
             done.append(block)
         return done, ""
 
-    def _note_held(self, turn: "_Turn", held: str, paused: bool) -> None:
+    def _note_held(self, turn: "_Turn", held: str, *, paused: bool, is_news: bool) -> None:
         changes = turn.state.since("held", held, self._clock())
         if not changes:
             return
@@ -161,7 +172,7 @@ class Scaler:
         log.info("scale.held site=%s why=%r", turn.site.name, held)
         if not held:
             self._tell(f"blocks are submitted on {turn.site.name} again, where they are needed")
-        elif paused or not turn.state.held:
+        elif is_news:
             remedy = f"; when its cause is gone: nunatak blocks resume {turn.site.name}" if paused else ""
             self._tell(f"nothing more is submitted on {turn.site.name}, because {held}{remedy}")
 

@@ -107,7 +107,9 @@ local function place_of(node, block) return ';' .. (node or '') .. ' ' .. (block
 
 -- Whether a node of a block is given nothing more, and why: 'drain', 'bad', or ''.
 local function refusal_of(node, block)
-  if (redis.call('HGET', 'block:' .. block, 'drained_at') or '') ~= '' then return 'drain', '' end
+  local v = redis.call('HMGET', 'block:' .. block, 'drained_at', 'cancelled_at')
+  -- A node of a cancelled block that its scheduler could not reach has not heard of it, and may be somebody else's by now.
+  if (v[1] or '') ~= '' or (v[2] or '') ~= '' then return 'drain', '' end
   local bad = redis.call('HGET', 'bad_nodes', node .. ' ' .. block)
   if bad then return 'bad', cjson.decode(bad).reason end
   return '', ''

@@ -138,16 +138,3 @@ class UserRules(LeaseWorld):
     def _forgotten(self, name: str) -> bool:
         self.scripts.forget(name)
         return True
-
-    @rule(block=st.sampled_from(("b0", "b1")), ended=st.booleans())
-    def a_block_is_drained_or_another_takes_its_name(self, block: str, ended: bool) -> None:
-        """So that a schedule does not stand still: the drained block is followed by one whose record is new."""
-        if block in self.model.drained or ended:
-            self.server.client.delete(f"block:{block}")
-            self.model.drained.discard(block)
-            return
-        self.server.client.sadd("blocks", block)
-        if (said := self.ask(lambda: self.ledger.drain_block(block))) is not None:
-            assert (said, self.ask(lambda: self.ledger.drain_block(block))) == ("draining", "already")
-            self.model.drained.add(block)
-            self.model.ring()

@@ -13,15 +13,15 @@ from broker.lease import Holder
 
 #: Which node, what it does, how often: + ends well, s finds done, - fails, x fails for good, h claims and starts and keeps, o outlives the
 #: first minute with what it keeps, w ends that well, l lets it fail, ? claims and does not hear the answer, ! asks again, r renews;
-#: R: a person retries what has failed; P: ten minutes pass, and it renews.
+#: R: a person retries what has failed; P: ten minutes pass, and it renews; D: its block is drained, N: a new block has that name.
 STORIES = (
     "0-5 1+3", "1+3 0-3", "1+2 0-4", "1+3 0-4 1-3", "1+3 2-1 0-3", "0-3 2-3 1+5", "0-5 2-1 1+3", "0-2 1+5 0-3", "1+3 0-3 0+2",
     "1+3 0x3 0r1", "0h2 1+3 0-3 0l2", "0h1 0-4 1w1 1+3 0w1", "1h3 0-2 1o1 0-3", "0-3 1h2 2h1 1o1 2o1", "0?1 1+3 0-4 0!1",
     "0-5 0-1 1+6", "0-5 1h3 2h3 1l2", "1+3 0-1 0+1 0-2", "1x1 2x1 0x4 1+3", "0+3 0-3", "0-2 1+3 2+1 1-2 0-2",
     "1+3 0h3 0o1 0l3", "1+3 0-2 0s1 0-1", "1+1 0x2 0R1 1-5",
-    "1h3 1o1 1P7 0-2", "1+3 1P7 0-3", "1h3 1o1 1P7 0-2 0r1 1w3 0-1",
+    "0D1 0+1 1+1 0r1 1D1 1+1 2+1", "1?1 1D2 1!1 1N1 1+1 1r1", "1h2 1o1 1P7 2+1 0-3", "1+3 1P7 0-3",
 )  # fmt: skip
-parts = st.tuples(st.sampled_from("012"), st.sampled_from("++---xhowl?!rsRP"), st.sampled_from("123")).map("".join)
+parts = st.tuples(st.sampled_from("012"), st.sampled_from("++---xhowl?!rsRPDN"), st.sampled_from("123")).map("".join)
 stories = st.sampled_from(STORIES) | st.lists(parts, min_size=3, max_size=6).map(" ".join)
 
 
@@ -64,6 +64,8 @@ class NodeMachine(LeaseMachine):
             "R": self._retry_all,
             "o": lambda: self._outlive(holder),
             "P": lambda: self._run_on(holder),
+            "D": lambda: self._drain(holder.block),
+            "N": lambda: self._begin_block(holder.block),
             "w": lambda: self._end_kept(holder, "done"),
             "l": lambda: self._end_kept(holder, "failed"),
             "?": lambda: self._claim(self.next("t"), holder, "all", "lost"),
@@ -104,6 +106,19 @@ class NodeMachine(LeaseMachine):
         for _ in range(3):
             self.pass_with_beats(200_000)
             self._renew(holder, "heard")
+
+    def _drain(self, block: str) -> None:
+        self.server.client.sadd("blocks", block)
+        expected = "already" if block in self.model.drained else "draining"
+        said = self.ask(lambda: self.ledger.drain_block(block))
+        assert said in (None, expected)
+        if said == "draining":
+            self.model.drained.add(block)
+            self.model.ring()
+
+    def _begin_block(self, block: str) -> None:
+        self.server.client.delete(f"block:{block}")
+        self.model.drained.discard(block)
 
     def _end_kept(self, holder: Holder, verdict: str) -> None:
         if kept := [h for h in self.hands if h.holder is holder and not h.ended]:

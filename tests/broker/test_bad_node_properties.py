@@ -1,4 +1,4 @@
-"""Nodes are called bad, excused and forgiven as docs/leases.md says under any schedule; and each bug planted here is found by that."""
+"""Nodes are judged, excused and forgiven, and blocks drained, as docs/leases.md says; each bug planted here is found by that."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -8,6 +8,12 @@ from node_machine import STORIES, NodeMachine
 from planted_bug import Bug
 
 BUGS = (
+    Bug(
+        name="a_drained_block_claims",
+        verb="prelude",
+        right="(v[1] or '') ~= '' or (v[2] or '') ~= ''",
+        wrong="(v[2] or '') ~= ''",
+    ),
     Bug(name="a_bad_node_claims", verb="prelude", right="if bad then return", wrong="if false then return"),
     Bug(
         name="a_refused_node_loses_the_answer_to_its_claim",
@@ -58,7 +64,12 @@ BUGS = (
     ),
     Bug(name="evidence_that_comes_later_is_not_heard", verb="evidence", right="    judge(place, campaign, reason, max_losses)\n", wrong=""),
     Bug(name="a_verdict_leaves_the_row", verb="evidence", right="  redis.call('DEL', 'place:' .. place)\n", wrong=""),
-    Bug(name="what_did_well_long_ago_is_evidence", verb="evidence", right="lately('well:' .. campaign)", wrong="redis.call('ZRANGE', 'well:' .. campaign, 0, -1)"),
+    Bug(
+        name="what_did_well_long_ago_is_evidence",
+        verb="evidence",
+        right="lately('well:' .. campaign)",
+        wrong="redis.call('ZRANGE', 'well:' .. campaign, 0, -1)",
+    ),
     Bug(name="what_runs_for_hours_is_no_evidence", verb="renew", right="NOW - tonumber(said_at) < 600000", wrong="true"),
     Bug(name="running_on_is_not_doing_well", verb="renew", right="age_ms >= B.quick_ms", wrong="false"),
     Bug(

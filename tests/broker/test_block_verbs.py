@@ -152,6 +152,23 @@ def test_the_first_word_of_a_blocks_worker_is_recorded_and_stays(bench: Bench) -
     assert [b.block for b in bench.ledger.blocks()] == ["b1"]
 
 
+@pytest.mark.parametrize(("known", "lives"), [
+    ({}, True),
+    ({"ends_at": "-7200"}, False),
+    ({"ends_at": "-1800"}, True),
+    ({"started_at": "-9000", "walltime_s": "3600"}, False),
+    ({"started_at": "-9000"}, True),
+])  # fmt: skip
+def test_a_clusters_block_counts_as_over_an_hour_after_its_walltime_though_nobody_looked(
+    bench: Bench, known: dict[str, str], lives: bool
+) -> None:
+    now = bench.ledger.now_s()
+    times = {name: str(now + float(value)) if name.endswith("_at") else value for name, value in known.items()}
+    bench.ledger.record_block("b1", intent(bench, provider="slurm", **times))
+    assert (bench.ledger.live_blocks() == ["b1"]) == lives
+    assert intend(bench, "b2", seen=1, max_live=1) == "cap", "for a new one only a recorded end counts"
+
+
 # -- drain ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +196,16 @@ def test_a_drained_blocks_workers_get_nothing_more_and_are_told_and_keep_what_th
     assert [w.value for w in bench.renew(claim)] == ["renewed"]
     assert bench.settle(claim).state == "done"
     assert bench.scripts.claim("t2", "w2", "n", "b2", 1.0, 0.25, "")[0] == "claimed"
+
+
+def test_a_cancelled_blocks_worker_that_its_scheduler_could_not_reach_gets_nothing_more_and_is_told(bench: Bench) -> None:
+    before = intent(bench)
+    bench.ledger.record_block("b1", before)
+    bench.enqueue("a.sh")
+    bench.ledger.record_block("b1", {**before, "state": "leaving", "cancelled_at": "5"})
+    assert bench.maybe_claim("w1") is None
+    who = holder("w1")
+    assert bench.leases.renew("w1", "{}", [], node=who.node, block=who.block).told == ("drain", "")
 
 
 # -- sites and the gate ---------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ BUGS = (
     Bug(
         name="a_paused_campaign_is_claimed",
         verb="claim",
-        right="return not redis.call('HGET', 'campaign:' .. campaign, 'paused')",
+        right="return not is_paused(campaign, ARGV[4])",
         wrong="return true",
     ),
     Bug(name="one_loss_too_many_is_allowed", verb="claim", right="if tonumber(v[2]) >= B.max", wrong="if tonumber(v[2]) > B.max"),
@@ -74,12 +74,6 @@ BUGS = (
     Bug(name="a_retry_keeps_the_old_losses", verb="retry", right="'failures', 'losses',", wrong="'failures',"),
     Bug(name="a_dry_run_enqueues", verb="enqueue", right="if not dry then apply", wrong="if true then apply"),
     Bug(name="a_lease_is_not_renewed", verb="renew", right="redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)", wrong=""),
-    Bug(
-        name="a_drained_block_claims",
-        verb="prelude",
-        right="if (redis.call('HGET', 'block:' .. block, 'drained_at') or '') ~= '' then",
-        wrong="if false then",
-    ),
 )
 
 HUNT = settings(

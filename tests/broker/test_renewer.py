@@ -166,6 +166,15 @@ def test_a_jobfile_that_somebody_else_has_started_is_lost_and_its_outcome_is_not
     assert bench.leases.settle(other.job_id, "other", DONE).accepted
 
 
+def test_a_node_that_has_lost_a_jobfile_is_idle_from_then_on_and_not_since_it_last_ended_one(bench: Bench) -> None:
+    bench.enqueue("a")
+    claim = bench.claim()
+    began = time.monotonic()
+    servers.wait_until(lambda: time.monotonic() > began + 0.3, 5, "time to pass")
+    bench.holdings.lose(claim.token)
+    assert bench.holdings.idle_s < 0.2
+
+
 def test_without_a_beat_nothing_is_renewed_or_settled_and_nothing_is_lost(bench: Bench) -> None:
     bench.enqueue("a", "b")
     first, second = bench.claim(), bench.claim()

@@ -1,7 +1,9 @@
 """What a supervisor does when another host has the broker, or is to have it."""
 
 import dataclasses
+import errno
 import os
+from pathlib import Path
 
 import pytest
 from servers import Server, address_of, servers
@@ -110,6 +112,16 @@ def test_a_broker_whose_home_was_removed_ends_after_ten_minutes(scene: Scene):
         assert process.argv(pid) == []
     finally:
         away.rename(scene.home.root)
+
+
+def test_a_broker_whose_filesystem_says_nothing_but_errors_is_not_given_up(scene: Scene, monkeypatch):
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    scene.supervisor.run_once()
+    monkeypatch.setattr(beater_module, "write_heartbeat", stale)
+    monkeypatch.setattr(Path, "stat", stale)
+    assert scene.after(601) is None
 
 
 def test_who_minds_another_hosts_server_leaves_when_it_was_stopped_or_moved(server: Server):

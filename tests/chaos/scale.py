@@ -53,11 +53,11 @@ class Scale:
 _QUICK = Scale(
     lease={"lease_s": 15.0, "margin_s": 3.0, "renew_every_s": 2.0, "beat_every_s": 0.5, "beat_fresh_s": 3.0, "reap_every_s": 0.5},
     short_cut_s=5.0,
-    long_cut_s=18.0,
+    long_cut_s=16.5,
     slurmd_timeout_s=10,
     kill_wait_s=5,
-    jobfiles=24,
-    run_s=4.0,
+    jobfiles=28,
+    run_s=3.0,
     idle_s=20.0,
     slower=1.0,
 )

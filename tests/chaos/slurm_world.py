@@ -21,7 +21,8 @@ LEASE: Mapping[str, float] = {
 }  # fmt: skip
 #: What a site has if a test does not say otherwise.
 SITE: Mapping[str, Any] = {
-    "provider": "slurm", "max_workers": 2, "walltime": "00:20:00", "nodes_per_block": 1, "warn_s": 60, "poll_every_s": 1.0, "cmd_timeout_s": 20,
+    "provider": "slurm", "max_workers": 2, "walltime": "00:20:00", "nodes_per_block": 1, "warn_s": 60, "poll_every_s": 1.0,
+    "cmd_timeout_s": 20,
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Two campaigns as they were run before: each with its Parsl config of 2019, one with two jobfiles to a node, the other with one."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ def test_run_with_the_old_configs_does_two_campaigns_at_2_and_1_per_node_and_ove
     cluster = new_cluster(partitions={"skx-normal": ""})
     with slurm_world(cluster) as world:
         for name in ("stampede2_htex", "stampede2_htex_50cm"):
-            text = (_CONFIGS / f"{name}.py").read_text()
             # This cluster has four nodes.
-            world.write_file(cluster.home / f"{name}.py", text.replace("nodes_per_block=100", "nodes_per_block=2").replace("nodes_per_block=4", "nodes_per_block=2"))
+            text = re.sub(r"nodes_per_block=\d+", "nodes_per_block=2", (_CONFIGS / f"{name}.py").read_text())
+            world.write_file(cluster.home / f"{name}.py", text)
         second = world.folder.parent / "50cm"
         second.mkdir()
         own(second)

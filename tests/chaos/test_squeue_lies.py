@@ -1,4 +1,4 @@
-"""squeue answers nothing, garbage, an error, half of the blocks, or never: nothing is submitted, although much waits and more is allowed."""
+"""squeue answers nothing, garbage, an error, half of the blocks, or never: nothing is submitted, though much waits and more is allowed."""
 
 import json
 import sys

@@ -1,9 +1,11 @@
 """A real broker in a home of its own, filled by real verbs, and the commands as a user calls them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_scheduler import FakeScheduler
 from filled_queue import Command, Queue, call
 
 from broker.home import Home
@@ -32,3 +34,11 @@ def queue(settings: Settings, tmp_path: Path) -> Iterator[Queue]:
 def nunatak(settings: Settings) -> Command:
     """A command of the program, on the broker of `settings`."""
     return lambda *words: call(settings.home.root, *words)
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeScheduler:
+    """Slurm's commands, first on PATH."""
+    made = FakeScheduler(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
+    return made

@@ -76,13 +76,6 @@ max_submitted = 3
 PROGRAM = "import nunatak.cli.run as run; run.for_nodes = lambda settings: settings; import nunatak.main; nunatak.main.main()"
 
 
-@pytest.fixture
-def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeScheduler:
-    made = FakeScheduler(tmp_path)
-    monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
-    return made
-
-
 @pytest.fixture(autouse=True)
 def clean_home(queue: Queue) -> Iterator[None]:
     yield

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fake_scheduler import FakeScheduler, forget_everything
@@ -44,13 +43,6 @@ POINTS = {
     "after sbatch": "from launcher.slurm_block import SlurmBlocks as S; submit = S.submit; S.submit = lambda *a: (submit(*a), die())",
     "after the job id": "record = Ledger.record_block; Ledger.record_block = lambda *a: (record(*a), die())",
 }
-
-
-@pytest.fixture
-def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeScheduler:
-    made = FakeScheduler(tmp_path)
-    monkeypatch.setenv("PATH", f"{made.folder}:{os.environ['PATH']}")
-    return made
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Campaigns on simulated time: what a block shape and a start policy cost, before anything is submitted."""
