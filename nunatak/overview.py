@@ -13,10 +13,10 @@ from broker.ledger import Ledger
 from broker.records import BadNode, BlockSeen, Campaign, State, WorkerSeen
 from launcher.block import Block
 from launcher.targets import SiteState
+from nunatak.blocks.site_notices import bad_nodes_text, held_text, waiting_text
 from nunatak.eta import eta_s, usable_slots
 from nunatak.recent import BadEnds, Pulse, Recent
 from nunatak.shown import heard_of, status_dict
-from nunatak.site_notices import bad_nodes_text, held_text, waiting_text
 from tasks.quantity import format_duration
 
 #: Workers silent for longer are no news any more.

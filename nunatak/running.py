@@ -8,7 +8,7 @@ from collections.abc import Callable
 from broker.errors import Unreachable
 from broker.records import Campaign, State
 from launcher.block import Block
-from nunatak.block_words import end_text
+from nunatak.blocks.words import end_text
 from nunatak.campaign_view import CampaignView
 from nunatak.interrupts import Interrupts
 from nunatak.own_block import OwnBlock

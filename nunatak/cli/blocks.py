@@ -10,23 +10,23 @@ from launcher import blocks as launcher
 from launcher.block import Block
 from launcher.errors import CancelFailed
 from launcher.site import Site
-from nunatak.block_leaving import let_leave
-from nunatak.block_list import block_line, shown, text_lines
-from nunatak.block_watch import look
-from nunatak.cron_line import cron_line, unheard_variables
+from nunatak.blocks.cron_line import cron_line, unheard_variables
+from nunatak.blocks.hand_submission import submit_by_hand
+from nunatak.blocks.leaving import let_leave
+from nunatak.blocks.listing import block_line, shown, text_lines
+from nunatak.blocks.purse import agree, check_bound, refuse_over
+from nunatak.blocks.scale_loop import ScaleLoop
+from nunatak.blocks.scaler import Scaler
+from nunatak.blocks.watch import look
+from nunatak.blocks.wishes import go_on, most_blocks, take_all_back, take_back, target_text
 from nunatak.errors import WrongUse
 from nunatak.exit_codes import ExitCode
-from nunatak.hand_submission import submit_by_hand
-from nunatak.purse import agree, check_bound, refuse_over
 from nunatak.reach import NothingYet, reach, settings_of, with_broker
 from nunatak.recent import Recent
-from nunatak.scale_loop import ScaleLoop
-from nunatak.scaler import Scaler
 from nunatak.screen import printable, say
 from nunatak.session import Broker, Session, for_nodes
 from nunatak.shown import as_json, heard_of
 from nunatak.sites import chosen_site
-from nunatak.wishes import go_on, most_blocks, take_all_back, take_back, target_text
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ALL = "all"

@@ -12,9 +12,9 @@ from broker.status import BrokerStatus, broker_status
 from broker.stop import stop_broker
 from launcher import broker_job
 from launcher.block import Block
+from nunatak.blocks.purse import agree
 from nunatak.errors import WrongUse
 from nunatak.exit_codes import ExitCode
-from nunatak.purse import agree
 from nunatak.reach import settings_of
 from nunatak.screen import printable, say
 from nunatak.serving import serve as serve_here

@@ -12,7 +12,7 @@ from broker.errors import BrokerBusy, Unreachable
 from broker.records import Campaign, State
 from broker.stop import stop_broker
 from launcher.site import Site
-from nunatak.cluster_run import ClusterRun
+from nunatak.blocks.cluster_run import ClusterRun
 from nunatak.enqueue_options import enqueue_options, request_of
 from nunatak.enqueued import result_lines, word_lines
 from nunatak.enqueueing import Outcome, enqueue_directory

@@ -85,7 +85,8 @@ class Learned:
         charged = max((self._rest(jobfile, now, last) for jobfile in islice(reversed(block.running), _YOUNGEST)), default=0.0)
         remaining = block.ends_s - now
         gamblers = max(1, min(block.free, self.waiting()))
-        return Slot(remaining_s=remaining, longest_s=self._shape.walltime_s, charged_s=min(remaining, charged), price=self._shape.slots / gamblers)
+        price = self._shape.slots / gamblers
+        return Slot(remaining_s=remaining, longest_s=self._shape.walltime_s, charged_s=min(remaining, charged), price=price)
 
     def _rest(self, jobfile: int, now: float, probability: float) -> float:
         """So long it will run on with that probability, at most."""

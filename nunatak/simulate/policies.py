@@ -12,7 +12,10 @@ from nunatak.simulate.shape import Shape
 
 @dataclass(kw_only=True)
 class InOrder:
-    """In order of arrival if at least so much walltime is left; an interrupted one goes to the end. Blocks up to the limit while any waits."""
+    """In order of arrival if at least so much walltime is left; an interrupted one goes to the end.
+
+    There are blocks up to the limit while any jobfile waits.
+    """
 
     name: str = "always start"
     least_s: float = 0.0
@@ -41,11 +44,11 @@ class InOrder:
     def finished(self, jobfile: int, ran_s: float) -> None:
         """Nothing is learned."""
 
-    def interrupted(self, jobfile: int, ran_s: float) -> None:
+    def interrupted(self, jobfile: int, ran_s: float) -> None:  # noqa: ARG002 - a policy is told both
         """To the end of the queue."""
         self._queue.append(jobfile)
 
-    def blocks_wanted(self, blocks: Mapping[int, SimBlock], now: float) -> int:
+    def blocks_wanted(self, blocks: Mapping[int, SimBlock], now: float) -> int:  # noqa: ARG002 - it does not depend on anything
         """All that there may be."""
         return self._shape.max_blocks
 
@@ -72,7 +75,7 @@ class ByChance(InOrder):
             self._next = int(self._tally.count * 1.1) + 10
         return self._curve.chance(remaining_s) >= self.least_chance
 
-    def finished(self, jobfile: int, ran_s: float) -> None:
+    def finished(self, jobfile: int, ran_s: float) -> None:  # noqa: ARG002 - a policy is told both
         """Learned."""
         self._tally.finish(ran_s)
 

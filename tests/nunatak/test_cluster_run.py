@@ -15,8 +15,8 @@ from servers import wait_until
 
 from broker.records import Campaign, State, WorkerSeen
 from launcher.demand import Nodes
-from nunatak.backlog import nodes_of, waiting_of
-from nunatak.cluster_run import Next, decide
+from nunatak.blocks.backlog import nodes_of, waiting_of
+from nunatak.blocks.cluster_run import Next, decide
 from nunatak.settings import Settings
 
 

@@ -12,11 +12,11 @@ from broker.records import BadNode
 from launcher.block import Block, BlockState
 from launcher.site import Site
 from launcher.targets import SiteState
+from nunatak.blocks.purse import agree, check_bound, refuse_over
+from nunatak.blocks.scaler import is_due
+from nunatak.blocks.site_notices import bad_nodes_text, held_text, waiting_text
 from nunatak.errors import Interrupted, WrongUse
-from nunatak.purse import agree, check_bound, refuse_over
-from nunatak.scaler import is_due
 from nunatak.settings import LauncherSettings, Settings
-from nunatak.site_notices import bad_nodes_text, held_text, waiting_text
 
 SITE = Site(name="skx", provider="slurm", walltime="24:00:00", nodes_per_block=4, source="/sites/skx.toml")
 ENDLESS = Site(name="skx", provider="slurm", source="/sites/skx.toml")

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from broker.errors import Unreachable
 from launcher.site import Site
 from launcher.targets import SiteState, Target
+from nunatak.blocks.scaler import Report, Scaler
+from nunatak.blocks.site_notices import held_text
+from nunatak.blocks.wishes import wish
 from nunatak.campaign_names import find_campaigns
 from nunatak.errors import Interrupted
 from nunatak.interrupts import Interrupts
-from nunatak.scaler import Report, Scaler
 from nunatak.session import Session
-from nunatak.site_notices import held_text
-from nunatak.wishes import wish
 
 #: How often it is looked whether a step is due; the scheduler is asked when its period is over.
 _LOOK_S = 5.0

@@ -6,7 +6,7 @@ import click
 
 from launcher.cost import format_su, su_max
 from launcher.site import Site
-from nunatak.block_words import several
+from nunatak.blocks.words import several
 from nunatak.errors import Interrupted, WrongUse
 from nunatak.screen import say
 from nunatak.settings import Settings

@@ -7,14 +7,14 @@ from launcher.cap import Cap
 from launcher.scaling import Situation, limits, unknown_blocks, unknown_text
 from launcher.site import Site
 from launcher.targets import Target
-from nunatak.block_watch import Seen, look
-from nunatak.block_words import several
+from nunatak.blocks.submitting import submit_block
+from nunatak.blocks.watch import Seen, look
+from nunatak.blocks.wishes import state_of
+from nunatak.blocks.words import several
 from nunatak.campaign_names import find_campaigns
 from nunatak.errors import Gone, WrongUse
 from nunatak.session import Broker
 from nunatak.settings import Settings
-from nunatak.submitting import submit_block
-from nunatak.wishes import state_of
 
 
 def submit_by_hand(broker: Broker, settings: Settings, site: Site, count: int, names: Sequence[str], tell: Callable[[Block], None]) -> None:

@@ -4,8 +4,8 @@ from broker.ledger import Ledger
 from broker.records import WorkerSeen
 from launcher.block import Block, BlockState
 from launcher.deserted import is_deserted
-from nunatak.backlog import nodes_of
-from nunatak.block_watch import Seen
+from nunatak.blocks.backlog import nodes_of
+from nunatak.blocks.watch import Seen
 from nunatak.recent import Pulse
 
 

@@ -19,15 +19,15 @@ from launcher.scaling import TELLING, Decision, Situation, decide
 from launcher.site import Site
 from launcher.site_file import read_site
 from launcher.targets import SiteState, Target
-from nunatak.backlog import nodes_of, read_lanes, waiting_of
-from nunatak.block_leaving import let_leave
-from nunatak.block_watch import Seen, look
-from nunatak.block_words import end_text
-from nunatak.desertion import deserted
+from nunatak.blocks.backlog import nodes_of, read_lanes, waiting_of
+from nunatak.blocks.desertion import deserted
+from nunatak.blocks.leaving import let_leave
+from nunatak.blocks.submitting import submit_block
+from nunatak.blocks.watch import Seen, look
+from nunatak.blocks.wishes import take_back
+from nunatak.blocks.words import end_text
 from nunatak.recent import Recent
 from nunatak.session import Broker, Session
-from nunatak.submitting import submit_block
-from nunatak.wishes import take_back
 
 log = logging.getLogger(__name__)
 

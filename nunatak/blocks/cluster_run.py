@@ -11,20 +11,20 @@ from launcher.demand import blocks_needed
 from launcher.site import Site
 from launcher.slurm_files import read_ended
 from launcher.targets import SiteState
-from nunatak.backlog import read_lanes, waiting_of
-from nunatak.block_watch import look
+from nunatak.blocks.backlog import read_lanes, waiting_of
+from nunatak.blocks.purse import agree, check_bound
+from nunatak.blocks.scale_loop import ScaleLoop
+from nunatak.blocks.watch import look
+from nunatak.blocks.wishes import most_blocks, target_text
 from nunatak.campaign_view import CampaignView
 from nunatak.errors import Gone, Interrupted
 from nunatak.interrupts import Interrupts
 from nunatak.overview import paused_text
 from nunatak.progress import Progress, open_progress
-from nunatak.purse import agree, check_bound
 from nunatak.results import Results, read_results
-from nunatak.scale_loop import ScaleLoop
 from nunatak.screen import say
 from nunatak.session import Broker, Session
 from nunatak.shown import heard_of
-from nunatak.wishes import most_blocks, target_text
 
 #: How often the broker is looked at; the scheduler is asked when the site's poll period is over.
 _LOOK_EVERY_S = 1.0

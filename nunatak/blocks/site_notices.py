@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from broker.records import BadNode
 from launcher.block import Block, BlockState
 from launcher.targets import SiteState
-from nunatak.block_words import several
+from nunatak.blocks.words import several
 
 #: Bad nodes that are named.
 _NAMED = 3
