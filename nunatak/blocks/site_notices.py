@@ -50,7 +50,7 @@ def bad_nodes_text(nodes: Sequence[BadNode], live: Iterable[str]) -> list[str]:
         return []
     named = "; ".join(f"{node.node} (block {node.block}) since {_clock(node.since)}: {node.reason}" for node in bad[:_NAMED])
     more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-    return [f"{several(len(bad), 'bad node')} given nothing more: {named}{more}"]
+    return [f"{several(len(bad), 'bad node')} given nothing more: {named}{more}; mended: nunatak blocks forgive NODE"]
 
 
 def _clock(at: float) -> str:

@@ -238,3 +238,15 @@ def resume(broker: Broker, sites: tuple[str, ...]) -> None:
             raise WrongUse(f"nothing was ever submitted to a site {site}; there are {', '.join(known) or 'none'}")
     for site in sites or known:
         say(f"{site}: {'blocks are submitted again' if go_on(broker.ledger, site) else 'nothing was held back'}")
+
+
+@command.command("forgive", short_help="Give a bad node jobfiles again.", epilog="Example: nunatak blocks forgive c123-045")
+@click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
+@with_broker
+def forgive(broker: Broker, nodes: tuple[str, ...]) -> None:
+    """Give nodes jobfiles again that were given nothing more, because jobfiles failed there at once that did well elsewhere.
+
+    `nunatak status` names them. Three more failures of that kind, which do not count either, and a node is bad again.
+    """
+    for node in nodes:
+        say(f"{node} {'is given jobfiles again' if broker.ledger.forgive_node(node) else 'is not among the bad nodes'}")

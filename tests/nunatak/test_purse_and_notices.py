@@ -98,4 +98,4 @@ def test_bad_nodes_of_living_blocks_are_named():
     assert bad_nodes_text(nodes, []) == []
     (text,) = bad_nodes_text(nodes, ["b0"])
     assert text.startswith("5 bad nodes given nothing more: c0 (block b0) since ")
-    assert text.endswith("and 2 more")
+    assert text.endswith("and 2 more; mended: nunatak blocks forgive NODE")
