@@ -71,7 +71,8 @@ def verdict(value: float, wanted: tuple[float, float]) -> str:
 def table(shape_name: str, draw_name: str, seeds: int) -> int:
     """Prints one; how many figures were missed."""
     shape, draw, missed, always = SHAPES[shape_name], DRAWS[draw_name], 0, 0.0
-    print(f"\n### {shape_name}, {draw_name}\n\n| policy | useful/charged (each seed) | cut | idle | hours | wanted |\n|---|---|---|---|---|---|")
+    print(f"\n### {shape_name}, {draw_name}\n\n| policy | useful/charged (each seed) | cut | idle | hours | wanted |")
+    print("|---|---|---|---|---|---|")
     for row in ROWS:
         found = accounts(row, shape, draw, seeds)
         value = mean(found, lambda account: account.yielded)
@@ -83,15 +84,16 @@ def table(shape_name: str, draw_name: str, seeds: int) -> int:
             wanted = verdict(value, (math.floor(always * 1000) / 1000, 1.0))
         missed += "MISSED" in wanted
         each = " ".join(f"{account.yielded:.2f}" for account in found)
-        cut, idle = (mean(found, of) for of in (lambda account: account.cut / account.charged, lambda account: account.idle / account.charged))
+        cut, idle = mean(found, lambda account: account.cut / account.charged), mean(found, lambda account: account.idle / account.charged)
         left = sum(account.left for account in found)
         note = f", {left} never ended" if left else ""
-        print(f"| {row.what}{note} | {value:.3f} ({each}) | {cut:.3f} | {idle:.3f} | {mean(found, lambda a: a.hours):.0f} | {wanted} |", flush=True)
+        hours = mean(found, lambda account: account.hours)
+        print(f"| {row.what}{note} | {value:.3f} ({each}) | {cut:.3f} | {idle:.3f} | {hours:.0f} | {wanted} |", flush=True)
     return missed
 
 
 def renewal(draw: Draw, walltime_h: float = 48.0, step_h: float = 0.05, samples: int = 200_000) -> float:
-    """Useful part of a slot's walltime if one jobfile of which nothing is known follows another till the end: U(r) = E[X + U(r - X); X <= r].
+    """Useful part of a slot's walltime if one jobfile of which nothing is known follows another: U(r) = E[X + U(r - X); X <= r].
 
     No order that uses nothing but the distribution does better with jobfiles that were never tried, where a block is charged to its end.
     """
@@ -110,8 +112,8 @@ def renewal(draw: Draw, walltime_h: float = 48.0, step_h: float = 0.05, samples:
 def bounds() -> None:
     draw = DRAWS["lognormal, median 9 h, sigma 0.55, cut at 47.5 h"]
     print("\n### Bounds, lognormal, 20-node blocks\n")
-    print(f"one slot, nothing known but the distribution, endless supply: {renewal(draw):.3f} (an upper bound without estimates, but for what")
-    print("interrupted jobfiles show, and for ending blocks early)")
+    print(f"one slot, nothing known but the distribution, endless supply: {renewal(draw):.3f}, an upper bound without estimates")
+    print("but for what interrupted jobfiles show and for ending blocks early")
     shape, ours = SHAPES["20-node blocks"], ROWS[3]
     long = accounts(ours, shape, draw, 1, 10 * JOBFILES)
     print(f"ours without estimates, ten times the jobfiles, so that the campaign's end weighs little: {long[0].yielded:.3f}")

@@ -29,8 +29,14 @@ class Prior:
     weight: float = 3.0
 
 
-#: Seconds, of jobfiles that say nothing: typically 11 hours, with anything from one to 48 believable.
-UNSAID = Prior(median=11 * 3600.0, sigma=0.8)
+def unsaid(longest_s: float) -> Prior:
+    """Seconds, of jobfiles that say nothing: whoever runs them in blocks of that walltime thinks that most of them end there.
+
+    Of 48 hours it makes 11 as the typical duration, with anything from two upwards believable.
+    """
+    return Prior(median=longest_s * 11 / 48, sigma=0.8)
+
+
 #: Ratio to an estimate: people and headers err by a third.
 ESTIMATED = Prior(median=1.0, sigma=0.3)
 
@@ -75,7 +81,11 @@ def _count(counts: dict[int, float], value: float, by: float = 1.0) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A distribution of durations: how likely at most so much, and how much work that is. Between its points it is a straight line."""
+    """A distribution of durations: how likely at most so much, and how much work that is. Between its points it is a straight line.
+
+    Of what needs more than anything that was seen to end nothing is known but that: it is taken to need more than x with probability
+    (what it has had) / x, the rule of Lindy, so that a longer remainder always looks better than a shorter one and none looks certain.
+    """
 
     #: Ascending.
     values: tuple[float, ...]
@@ -93,22 +103,25 @@ class Curve:
         low, high = self.values[place - 1], self.values[place]
         return heights[place - 1] + (heights[place] - heights[place - 1]) * (value - low) / (high - low)
 
+    def _is_beyond(self, more_than: float) -> bool:
+        return more_than > 0 and 1.0 - self._at(more_than, self.below) <= max(1e-9, 1.0 - self.below[-1] + 1e-9)
+
     def chance(self, within: float, more_than: float = 0.0) -> float:
         """Probability to need at most `within`, given that it needs more than `more_than`."""
         if within <= more_than:
             return 0.0
+        if self._is_beyond(more_than):
+            return 1.0 - more_than / within
         under = self._at(more_than, self.below)
-        if under >= 1.0:
-            return 0.0
         return (self._at(within, self.below) - under) / (1.0 - under)
 
     def useful(self, within: float, more_than: float = 0.0) -> float:
         """Expected work that ends well if it gets `within`: its duration if it ends in time, else nothing."""
         if within <= more_than:
             return 0.0
+        if self._is_beyond(more_than):
+            return more_than * math.log(within / more_than)
         under = self._at(more_than, self.below)
-        if under >= 1.0:
-            return 0.0
         return (self._at(within, self.part) - self._at(more_than, self.part)) / (1.0 - under)
 
     def held(self, within: float, more_than: float = 0.0) -> float:
@@ -117,6 +130,8 @@ class Curve:
 
     def quantile(self, probability: float, more_than: float = 0.0) -> float:
         """The value within which that part of those that need more than `more_than` end; infinite if that was never seen."""
+        if self._is_beyond(more_than):
+            return more_than / (1.0 - probability) if probability < 1.0 else math.inf
         under = self._at(more_than, self.below)
         wanted = under + probability * (1.0 - under)
         place = bisect_left(self.below, wanted - 1e-12)
@@ -148,8 +163,10 @@ def _weights(tally: Tally, prior: Prior, running: Iterable[float]) -> dict[int, 
 
 
 def learn(tally: Tally, prior: Prior, running: Iterable[float] = ()) -> Curve:
-    """The distribution that a tally shows. `running`: how long those that run now have run; without them the first ends, which are the short
-    ones, would pass for all."""
+    """The distribution that a tally shows.
+
+    `running`: how long those that run now have run; without them the first ends, which are the short ones, would pass for all.
+    """
     weights = _weights(tally, prior, running)
     at_risk = sum(ended + longer for ended, longer in weights.values())
     surviving, part = 1.0, 0.0

@@ -1,17 +1,21 @@
 """What a free slot starts, or why nothing: a pure function of the block's remaining walltime, what waits, and what is known of durations.
 
-In this order. First what is likely to end in time, the longest of it, because short ones fit later too; jobfiles that were interrupted stand
-among them by what they will need, so the start of a fresh block is theirs. Then a gamble, the one with the most expected work, if that
-outweighs what it is expected to cost: nothing while the block is charged anyway, the whole block if it would be kept for this alone. What
-has already needed more than what remains is never started.
+First what is likely to end in time, the longest of it, because short ones fit later too; jobfiles that were interrupted stand among them by
+what they will need, so the start of a fresh block is theirs. Then a gamble, the one with the most expected work, if that outweighs what it
+is expected to cost: nothing while the block is charged anyway, the whole block if it would be kept for this alone. What has already needed
+more than what remains is never started.
 
-How a script on the server does the same with a million waiting. A lane (a campaign's group, at one priority) is three zsets: `fresh`, scored by
-estimate (1 for a group without estimates, whose curve is in seconds); `needs`, the interrupted ones by `need_s`; `least`, the same by
-`more_than_s`. Whoever learns the curve (once a minute, from the tally: some hundreds of numbers) writes one row per group: for each of LEVELS
-the curve's quantile and the useful and held part there. Then "the longest fresh one with a chance of at least p" is
-ZREVRANGEBYSCORE fresh remaining/quantile(p) 0 LIMIT 0 1, the longest interrupted one that fits is ZREVRANGEBYSCORE needs remaining 0 LIMIT 0 1, and
-a gamble on one is ZREVRANGEBYSCORE least (remaining 0 LIMIT 0 1: O(log n) each, some ten of them per lane, no loop over what waits. Only the
-last step of a gamble reads a curve, for ten candidates at most; a script finds chances in the row, by LEVELS.
+How a script on the server does the same with a million waiting. A lane (a campaign's group at one priority) is three zsets: `fresh`, scored
+by estimate (1 for a group without estimates, whose curve is in seconds); `needs`, the interrupted ones by `need_s`; `least`, the same ones
+by `more_than_s`. Whoever learns the curve (once a minute, from the tally: some hundreds of numbers) writes one row per group: the curve's
+quantile at LIKELY, SOME and each of LEVELS, and its useful and held part for each quarter of an hour of remaining time. Then
+
+    the longest fresh one with a chance of at least p:  ZREVRANGEBYSCORE fresh remaining/quantile(p) 0 LIMIT 0 1
+    the longest interrupted one that fits:              ZREVRANGEBYSCORE needs remaining 0 LIMIT 0 1
+    a gamble on an interrupted one:                     ZREVRANGEBYSCORE least (remaining 0 LIMIT 0 1
+
+Each is O(log n), there are ten per lane at most, and nothing loops over what waits. Equal scores come in the order of their members there:
+a member begins with its number counted down, so that the first comes first.
 """
 
 import enum
@@ -114,8 +118,10 @@ class Choice:
 
 
 def need_of(curve: Curve, unit: float, more_than_s: float, longest_s: float) -> float:
-    """The remainder that an interrupted jobfile waits for: one in which it is likely to end, at most the longest that there is. Infinite if it
-    has had that: it can end in no block."""
+    """The remainder that an interrupted jobfile waits for: one in which it is likely to end, at most the longest that there is.
+
+    Infinite if it has had that one: it can end in no block.
+    """
     if more_than_s >= FULL * longest_s:
         return math.inf
     return min(FULL * longest_s, max(more_than_s, unit * curve.quantile(LIKELY, more_than_s / unit)))
@@ -139,10 +145,12 @@ def _fitting(slot: Slot, lanes: Iterable[Lane]) -> Choice | None:
     for lane in lanes:
         likely = lane.curve.quantile(SOME if slot.is_first else LIKELY)
         fresh, interrupted = lane.fresh(slot.remaining_s / likely), lane.needing(slot.remaining_s)
-        for need, length in ((interrupted, interrupted and interrupted.need_s), (fresh, fresh and fresh.unit * likely)):
-            if need is not None and length is not None and (best is None or (lane.priority, length) > best):
-                best = (lane.priority, length)
-                choice = Choice(why=Why.FITS, lane=lane, need=need, chance=chance_of(lane.curve, need, slot.remaining_s))
+        for need in (interrupted, fresh):
+            if need is None:
+                continue
+            rank = (lane.priority, need.need_s or need.unit * likely)
+            if best is None or rank > best:
+                best, choice = rank, Choice(why=Why.FITS, lane=lane, need=need, chance=chance_of(lane.curve, need, slot.remaining_s))
     return choice
 
 

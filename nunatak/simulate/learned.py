@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from broker.durations import ESTIMATED, UNSAID, Tally, learn
+from broker.durations import ESTIMATED, Prior, Tally, learn, unsaid
 from broker.start_decision import Need, Slot, decide, need_of
 from nunatak.simulate.engine import SimBlock
 from nunatak.simulate.jobfiles import Jobfile
@@ -54,13 +54,16 @@ class Learned:
         """All wait."""
         self._shape, self._jobfiles = shape, jobfiles
         for has in {jobfile.estimate_s is not None for jobfile in jobfiles}:
-            curve = learn(Tally(), ESTIMATED if has else UNSAID)
+            curve = learn(Tally(), self._prior(has))
             self._groups[has] = _Group(lane=SortedLane(curve=curve), has_estimates=has)
         for jobfile in jobfiles:
             self._group(jobfile.id).lane.add(Need(id=jobfile.id, unit=self._unit(jobfile.id)))
 
     def _group(self, jobfile: int) -> _Group:
         return self._groups[self._jobfiles[jobfile].estimate_s is not None]
+
+    def _prior(self, has_estimates: bool) -> Prior:
+        return ESTIMATED if has_estimates else unsaid(self._shape.walltime_s)
 
     def _unit(self, jobfile: int) -> float:
         return self._jobfiles[jobfile].estimate_s or 1.0
@@ -101,7 +104,7 @@ class Learned:
         self._next = self._seen + 10 + self._seen // 10
         for has, group in self._groups.items():
             running = ((now - began) / self._unit(jobfile) for jobfile, began in self._running.items() if self._group(jobfile) is group)
-            curve = learn(group.tally, ESTIMATED if has else UNSAID, running)
+            curve = learn(group.tally, self._prior(has), running)
             group.lane.curve = curve
 
     def finished(self, jobfile: int, ran_s: float) -> None:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from broker.durations import UNSAID, Curve, Tally, learn
+from broker.durations import Curve, Tally, learn, unsaid
 from nunatak.simulate.engine import SimBlock
 from nunatak.simulate.jobfiles import HOUR_S, Jobfile
 from nunatak.simulate.shape import Shape
@@ -71,7 +71,7 @@ class ByChance(InOrder):
     def may_start(self, remaining_s: float) -> bool:
         """Whether the chance is enough."""
         if self._curve is None or self._tally.count >= self._next:
-            self._curve = learn(self._tally, UNSAID)
+            self._curve = learn(self._tally, unsaid(self._shape.walltime_s))
             self._next = int(self._tally.count * 1.1) + 10
         return self._curve.chance(remaining_s) >= self.least_chance
 
