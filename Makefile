@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo cluster test soak check clean
+.PHONY: help install install-dev demo cluster test soak soak-cluster check clean
 
 # The environment's folder; docker-compose.test.yml puts it elsewhere.
 VENV ?= .venv
@@ -38,12 +38,19 @@ CLUSTER := PYTHONPATH=tests $(BIN)/python -P -m cluster.command
 cluster: install ## a real Slurm cluster on this machine, with a shell on its login host; gone when the shell ends
 	$(CLUSTER) play $(CLUSTERARGS)
 
+# By file on two processes: most of the time tests wait, for leases of seconds and for daemons. More would make them late for each other.
 test: install-dev ## runs the tests
-	$(BIN)/python -I -m pytest $(PYTESTARGS)
+	$(BIN)/python -I -m pytest -n 2 --dist loadfile $(PYTESTARGS)
 
 soak: export NUNATAK_SOAK_SECONDS ?= 3600
 soak: install-dev ## random faults, seed after seed, for NUNATAK_SOAK_SECONDS (3600) from NUNATAK_SOAK_SEED on (docs/reliability.md)
 	$(BIN)/python -I -m pytest tests/chaos/test_random_faults.py -k whatever $(PYTESTARGS)
+
+# One file alone: make soak-cluster CLUSTERTESTS=tests/chaos/test_nodes_cut.py. By calculation, test by test: docs/reliability.md.
+CLUSTERTESTS ?= $(shell grep -lw new_cluster tests/chaos/test_*.py)
+soak-cluster: export NUNATAK_FULL_TIMES := 1
+soak-cluster: install-dev ## the faults of a Slurm cluster with full times, leases of 300 s and cuts of 600 s: three to four hours (root, Debian)
+	$(BIN)/python -I -m pytest -v $(CLUSTERTESTS) $(PYTESTARGS)
 
 check: install-dev ## ruff, mypy --strict, and the tests of the layers and of what may stand in the repository
 	$(BIN)/ruff check .

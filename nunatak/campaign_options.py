@@ -11,6 +11,7 @@ from nunatak.shown import OPTION_NAMES
 from tasks.done_rule import DoneRule
 from tasks.errors import BadInput
 from tasks.quantity import parse_count, parse_duration, parse_memory
+from tasks.signals import parse_signal
 
 
 class BadOption(WrongUse):
@@ -52,6 +53,8 @@ _READ: Mapping[str, Callable[[str], str]] = {
     "cpus": _count(1, 4096),
     "mem_mb": _megabytes,
     "logs": _folder,
+    "checkpoint_signal": parse_signal,
+    "grace_s": _seconds,
 }
 _FIELDS = {name: field for field, name in OPTION_NAMES.items()}
 

@@ -12,7 +12,9 @@ from nunatak.directory import DEFAULT_PATTERN
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 #: Those that become the campaign's options; the names are the user's.
-_OF_CAMPAIGN = ("per_node", "time", "max", "cpus", "mem", "done", "retries", "max_fails", "priority", "logs")
+_OF_CAMPAIGN = (
+    "per_node", "time", "max", "cpus", "mem", "done", "retries", "max_fails", "priority", "logs", "checkpoint_signal", "grace",
+)  # fmt: skip
 
 _OPTIONS = (
     click.option("--pattern", default=DEFAULT_PATTERN, show_default=True, metavar="GLOB", help="Which files of DIR are jobfiles."),
@@ -32,6 +34,8 @@ _OPTIONS = (
     click.option("--max-fails", metavar="N", help="Pause the campaign when this many have failed."),
     click.option("--priority", metavar="0-9", help="9 is started first. Default: 5."),
     click.option("--logs", metavar="DIR", help="Where outputs go. Default: beside each jobfile."),
+    click.option("--checkpoint-signal", metavar="USR2", help="Warns a jobfile that handles it of its block's end. Default: none."),
+    click.option("--grace", metavar="5m", help="How long a jobfile has between that warning and its end. Default: 60 s."),
     click.option("--again", is_flag=True, help="Start again what has ended, done or not."),
     click.option("--force", is_flag=True, help="Take over a DIR that the broker of another home has marked as its own."),
 )

@@ -16,8 +16,11 @@ from nunatak.unpacked import unpacked_folder
 from tasks.guard.settings import GuardSettings
 from tasks.settings import WorkerSettings
 
-#: Of a block that lasts a few minutes only, no larger part than this is kept for handing back.
+#: Of a block that lasts a few minutes only, no larger part than this is kept for its end.
 _LARGEST_WARNING = 0.1
+#: Jobfiles run on until so long before the end, or for half of the warning: what a guard gives its worker to hand back, and some seconds
+#: for clocks that differ.
+_HAND_BACK_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,8 @@ class Span:
     started: float
     #: When the guard ends what runs; None: at no time.
     ends: float | None = None
+    #: From when on nothing is claimed any more; None: as long as anything runs.
+    warns: float | None = None
 
 
 def span(block: BlockFile, *, started_at: float | None, ends_at: float | None, now: float) -> Span:
@@ -72,7 +77,15 @@ def span(block: BlockFile, *, started_at: float | None, ends_at: float | None, n
         end = block.deadline_unix
     if end is None and block.walltime_s is not None:
         end = started + block.walltime_s
-    return Span(started=started, ends=None if end is None else end - min(block.warn_s, max(0.0, end - started) * _LARGEST_WARNING))
+    if end is None:
+        return Span(started=started)
+    warn_s = min(block.warn_s, max(0.0, end - started) * _LARGEST_WARNING)
+    return Span(started=started, ends=end - _reserve_s(warn_s), warns=end - warn_s if warn_s else None)
+
+
+def _reserve_s(warn_s: float) -> float:
+    """What of the warning is kept for handing back."""
+    return min(warn_s / 2, _HAND_BACK_S)
 
 
 def node_settings(home: Home, block: BlockFile, otherwise: "Settings | None") -> Settings:
@@ -120,6 +133,8 @@ def guard_settings(settings: Settings, block: BlockFile, place: Place, times: Sp
         term_grace_s=own.term_grace_s,
         hello_timeout_s=own.hello_timeout_s,
         deadline_unix=times.ends,
+        warn_unix=times.warns,
+        warned_s=block.warn_s - _reserve_s(block.warn_s),
         tmp_root=own.tmp_root or None,
         bind=own.bind,
         core_limit=None if own.core_limit < 0 else own.core_limit,

@@ -108,6 +108,8 @@ OPTION_NAMES: Mapping[str, str] = {
     "cpus": "cpus",
     "mem_mb": "mem",
     "logs": "logs",
+    "checkpoint_signal": "checkpoint_signal",
+    "grace_s": "grace",
 }
 
 

@@ -38,6 +38,8 @@ class EndedFor(Enum):
     LEAVE = "leave"
     #: The block's walltime ends.
     DEADLINE = "deadline"
+    #: It ended by itself after it was warned of its node's end.
+    WARNED = "warned"
     #: The block or node is being drained.
     DRAIN = "drain"
     #: The user has cancelled the jobfile.
@@ -128,6 +130,7 @@ _LOST = Ending(verdict=Verdict.LOST, reason="its lease was lost, another holds i
 _ASKED = {
     EndedFor.LEAVE: "handed back: its node leaves",
     EndedFor.DEADLINE: "handed back: the walltime of its block ends",
+    EndedFor.WARNED: "handed back: its node ends, of which it was warned",
     EndedFor.DRAIN: "handed back: its block is drained",
 }
 
@@ -142,6 +145,8 @@ _TABLE = (
     _Row(lambda e: e.bad_jobfile is not None, lambda e: _failed(f"bad jobfile: {e.bad_jobfile}", retry=False)),
     _Row(lambda e: e.ended_for is EndedFor.CANCEL, lambda _: Ending(verdict=Verdict.CANCELLED, reason="cancelled")),
     _Row(lambda e: e.ended_for is EndedFor.MAX, lambda _: _failed("ran for longer than its max", retry=False)),
+    # Nobody has ended it: its exit code 0 is its own word.
+    _Row(lambda e: e.ended_for is EndedFor.WARNED and e.exit_code == 0 and _is_all(e), lambda _: _done("exit code 0")),
     # Exit code 0 too: it may be a trap's answer to our SIGTERM, and work done twice is better than work not done.
     _Row(lambda e: e.ended_for in _ASKED, lambda e: _handed_back(_ASKED[e.ended_for or EndedFor.LEAVE], free=True)),
     _Row(lambda e: e.ended_for is not None, lambda _: _handed_back("handed back: ended by us for an unknown reason", free=False)),
@@ -155,6 +160,11 @@ _TABLE = (
     _Row(lambda e: e.exit_code == 0 and e.signal is None, lambda e: _failed(_exit_reason(e), retry=False)),
     _Row(lambda _: True, lambda e: _failed(_exit_reason(e), retry=True)),
 )
+
+
+def _is_all(ended: Ended) -> bool:
+    """Whether the exit code is all that there is to judge by."""
+    return ended.signal is None and ended.outputs is None and ended.start_failed is None
 
 
 def judge(ended: Ended) -> Ending:

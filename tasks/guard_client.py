@@ -77,6 +77,8 @@ class Callbacks:
 
     #: `on_leave(why)`: the node leaves; every jobfile is being ended. Hand back and exit.
     on_leave: Callable[[str], None] = _nothing
+    #: `on_warned(why)`: the node's end is near. Claim nothing more; what runs goes on.
+    on_warned: Callable[[str], None] = _nothing
     #: `on_froze(token, why)`: every process of it stands still.
     on_froze: Callable[[str, str], None] = _nothing
     #: `on_thawed(token)`: it runs again.
@@ -157,6 +159,7 @@ class GuardClient:
             protocol.FROZE: self._on_froze,
             protocol.THAWED: self._on_thawed,
             protocol.ENDED: self._on_ended,
+            protocol.WARN: lambda message: self._callbacks.on_warned(message["why"]),
             protocol.LEAVE: lambda message: self._callbacks.on_leave(message["why"]),
         }
 

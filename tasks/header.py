@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from tasks.done_rule import DoneRule
 from tasks.errors import BadInput, BadQuantity
 from tasks.quantity import Dialect, format_duration, parse_count, parse_duration, parse_memory
+from tasks.signals import parse_signal
 
 _MAX_CPUS = 65536
 
@@ -35,6 +36,10 @@ class JobfileOptions:
     done: str | None = None
     #: 0 to 9, 9 first.
     priority: int | None = None
+    #: The signal that warns it before its node's end, as `tasks.signals.parse_signal` writes it.
+    checkpoint_signal: str | None = None
+    #: How long it then has.
+    grace_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +84,14 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], object]]] = {
     "per_node": ("per_node", lambda text: parse_count(text, 1, _MAX_CPUS)),
     "done": ("done", _done),
     "priority": ("priority", lambda text: parse_count(text, 0, 9)),
+    "checkpoint_signal": ("checkpoint_signal", parse_signal),
+    "grace": ("grace_s", parse_duration),
 }
 #: What people write instead, after other schedulers' names.
-_ALSO = {"walltime": "time", "timeout": "max", "limit": "max", "memory": "mem", "ncpus": "cpus", "cores": "cpus", "threads": "cpus"}
+_ALSO = {
+    "walltime": "time", "timeout": "max", "limit": "max", "memory": "mem", "ncpus": "cpus", "cores": "cpus", "threads": "cpus",
+    "signal": "checkpoint_signal",
+}  # fmt: skip
 _LINE = re.compile(rb"^[ \t]*#[# \t]*(?:nunatak|(?:sbatch|pbs)\b).*$", re.IGNORECASE | re.MULTILINE)
 _HEAD = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?(?:\n|\Z))*")
 _SBATCH = {"-t": "time", "--time": "time", "-c": "cpus", "--cpus-per-task": "cpus", "--mem": "mem", "--mem-per-cpu": "mem_per_cpu"}

@@ -25,6 +25,8 @@ class Standing:
     told: tuple[str, str] | None
     #: Unix seconds.
     now: float
+    #: The node's end is near, and it claims nothing more.
+    warned: bool = False
 
 
 def reason_to_leave(settings: WorkerSettings, node: Standing) -> str | None:
@@ -40,6 +42,8 @@ def reason_to_leave(settings: WorkerSettings, node: Standing) -> str | None:
         return f"no broker for {settings.no_broker_idle_s:g} s and nothing running"
     if node.open_claims:
         return None
+    if node.warned:
+        return "its block ends soon and nothing runs"
     if node.told is not None and node.told[0] == DRAIN:
         return "its block is drained"
     if node.idle_s >= settings.idle_s and not _is_paid_for(settings, node):

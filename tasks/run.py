@@ -29,6 +29,7 @@ from tasks.jobfile import Jobfile, argv, read_jobfile
 from tasks.logs import logs_of
 from tasks.record import Record, read_record, record_path
 from tasks.settings import WorkerSettings
+from tasks.signals import signal_number
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ _LOOK_AGAIN_S = 600.0
 _LOOK_EVERY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 #: A start needs at least this much of its lease; otherwise the claim is renewed first (LEASES rule 10).
 _LEAST_SAFE_S = 1.0
+#: From a jobfile's warning to its end, if it says nothing.
+DEFAULT_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +171,8 @@ class Runner:
             deadline=self._holdings.deadline(claim.token),
             record=str(record_path(self._records, claim.job_id, claim.attempt)),
             share=1.0 / claim.per_node if claim.per_node else None,
+            checkpoint=_checkpoint(claim, jobfile),
+            grace_s=_grace_s(claim, jobfile),
             blob=claim.to_blob(),
         )
         return self._guard.start(order)
@@ -277,6 +282,16 @@ def _max_s(claim: Claim, jobfile: Jobfile | None) -> float | None:
         return jobfile.options.max_s
     text = claim.campaign.get("max_s")
     return float(text) if text else None
+
+
+def _checkpoint(claim: Claim, jobfile: Jobfile) -> int | None:
+    name = jobfile.options.checkpoint_signal or claim.campaign.get("checkpoint_signal")
+    return signal_number(name) if name else None
+
+
+def _grace_s(claim: Claim, jobfile: Jobfile) -> float:
+    own = jobfile.options.grace_s
+    return float(claim.campaign.get("grace_s") or DEFAULT_GRACE_S) if own is None else own
 
 
 def _not_runnable(error: BadJobfile | BadRule) -> Ended:

@@ -105,6 +105,7 @@ class NodeWorker:
         self.holder = Holder(worker=f"{settings.block}.{settings.node}", node=settings.node, block=settings.block)
         callbacks = Callbacks(
             on_leave=self.leave,
+            on_warned=self.warned,
             on_froze=lambda token, why: self.watcher.froze(token, why),
             on_thawed=lambda token: self.watcher.thawed(token),
             on_guard_gone=_end_with_the_guard,
@@ -113,6 +114,7 @@ class NodeWorker:
         self.watcher = GuardWatcher(self.guard, self.holdings, self.home, settings.node)
         self.renewer = Renewer(self.holdings, self.holder, self.watcher, self._connect, self._describe)
         self._leaving = threading.Event()
+        self._warned = False
         #: The broker's last word on claiming that was logged.
         self._heard: tuple[str, str] | None = None
 
@@ -175,6 +177,13 @@ class NodeWorker:
         self.holdings.drain()
         self._leaving.set()
 
+    def warned(self, why: str) -> None:
+        """The node's end is near: claim nothing more, and leave when what runs has ended."""
+        log.info("worker.warned why=%s running=%d", why, self.holdings.running)
+        self.holdings.drain()
+        self._warned = True
+        self.renewer.soon()
+
     def _watch(self) -> None:
         while not self._leaving.wait(timeout=_watch_every_s(self.settings)):
             for path in self.holdings.give_back_strays(_STRAY_S):
@@ -202,7 +211,7 @@ class NodeWorker:
         silent_s = time.monotonic() - self.renewer.last_contact
         return Standing(
             running=holdings.running, open_claims=holdings.open_claims, idle_s=holdings.idle_s, silent_s=silent_s, told=holdings.told,
-            now=time.time(),
+            now=time.time(), warned=self._warned,
         )  # fmt: skip
 
     def _note_word(self, node: Standing) -> None:

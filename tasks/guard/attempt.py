@@ -11,6 +11,9 @@ from tasks.guard.clock import boottime
 from tasks.guard.loop import Timer
 from tasks.guard.protocol import Ending, Entry, StartOrder
 
+#: Why an attempt has ended that was warned and then ended by itself.
+WARNED = "warned"
+
 
 class State(Enum):
     """How far an attempt has come."""
@@ -69,11 +72,15 @@ class Attempt:
     frozen_once: bool = False
     #: SIGKILL was sent to all of it.
     killed: bool = False
+    #: CLOCK_BOOTTIME at which it was warned of its node's end; None: it was not.
+    warned_at: float | None = None
     switch: Timer | None = None
     #: The next thing to do about its end.
     closing: Timer | None = None
     #: Tells the worker that it runs, unless it has ended by then.
     news: Timer | None = None
+    #: Its warning before the node's end, and then that end.
+    warning: Timer | None = None
     ending: Ending | None = None
 
     @property
@@ -101,7 +108,7 @@ class Attempt:
 
     def disarm(self) -> None:
         """No timer of its own is left."""
-        for timer in (self.switch, self.closing, self.news):
+        for timer in (self.switch, self.closing, self.news, self.warning):
             if timer is not None:
                 timer.cancel()
 
@@ -119,7 +126,7 @@ class Attempt:
             max_rss_mb=self.usage.max_rss_mb,
             escaped=self.escaped,
             frozen_once=self.frozen_once,
-            ended_for=self.ended_for,
+            ended_for=self.ended_for or (WARNED if self.warned_at is not None else None),
             ended_unix=round(time.time(), 3),
             recorded=False,
         )

@@ -10,6 +10,7 @@ from tasks.guard.accounting import next_exited, next_poll_s
 from tasks.guard.attempt import State
 from tasks.guard.closing import Closing
 from tasks.guard.environment import block_environ, tmp_root
+from tasks.guard.farewell import Farewell, is_expected
 from tasks.guard.loop import Loop
 from tasks.guard.node import Node
 from tasks.guard.orders import Orders
@@ -55,10 +56,12 @@ class Guard:
             self._node.tree.helpers.add(spawner.pid)
         self._scribe = Scribe(self._loop, settings.record_timeout_s, self._node.tree.helpers.add)
         self._closing = Closing(self._node, self._scribe)
-        self._orders = Orders(self._node, self._closing, self._scribe, self._start_polling)
+        self._farewell = Farewell(self._node, self._closing)
+        self._orders = Orders(self._node, self._closing, self._farewell, self._scribe, self._start_polling)
         self._polling = False
         self._polls = 0
         self._exit_code = 0
+        self._warned_why = ""
         self._leaving_why = ""
 
     def run(self) -> int:
@@ -80,7 +83,7 @@ class Guard:
 
     def _listen(self) -> None:
         self._loop.handle(signal.SIGCHLD, self._reap)
-        self._loop.handle(signal.SIGUSR1, lambda: self._leave("usr1"))
+        self._loop.handle(signal.SIGUSR1, self._usr1)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.handle(number, lambda: self._leave("term"))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -102,9 +105,12 @@ class Guard:
         os._exit(0)
 
     def _plan_block_end(self) -> None:
-        deadline = self._node.settings.deadline_unix
-        if deadline is not None:
-            self._loop.after(deadline - time.time(), lambda: self._leave("deadline"))
+        settings = self._node.settings
+        if settings.deadline_unix is not None:
+            self._farewell.plan(settings.deadline_unix)
+            self._loop.after(settings.deadline_unix - time.time(), lambda: self._leave("deadline"))
+        if settings.warn_unix is not None:
+            self._loop.after(settings.warn_unix - time.time(), lambda: self._warn("deadline"))
 
     # -- the worker -----------------------------------------------------------------------------------------------------------------
 
@@ -128,6 +134,8 @@ class Guard:
         settings = self._node.settings
         values = {"running": running, "slots": settings.slots, "node": settings.node, "block": settings.block, "guard": self._node.mark}
         self._worker.send(protocol.WELCOME, values)
+        if self._warned_why:
+            self._worker.send(protocol.WARN, {"why": self._warned_why})
         if self._leaving_why:
             self._worker.send(protocol.LEAVE, {"why": self._leaving_why})
 
@@ -144,6 +152,28 @@ class Guard:
 
     # -- leaving --------------------------------------------------------------------------------------------------------------------
 
+    def _usr1(self) -> None:
+        """The scheduler's warning. That of an end which is known changes nothing, as it may come half a minute early."""
+        settings, now = self._node.settings, time.time()
+        if self._node.leaving:
+            return
+        if is_expected(settings, now):
+            log.info("guard.warning_expected left_s=%.0f", (settings.deadline_unix or now) - now)
+        elif settings.warned_s > 0:
+            self._warn("usr1")
+            self._farewell.plan(now + settings.warned_s)
+            self._loop.after(settings.warned_s, lambda: self._leave("deadline"))
+        else:
+            self._leave("usr1")
+
+    def _warn(self, why: str) -> None:
+        """Claim nothing more; what runs goes on."""
+        if self._node.leaving or self._warned_why:
+            return
+        log.warning("guard.warned why=%s running=%d", why, len(self._node.active()))
+        self._warned_why = why
+        self._worker.send(protocol.WARN, {"why": why})
+
     def _leave(self, why: str) -> None:
         """End every jobfile, let the worker hand back, go. Slurm says it two or three times."""
         if self._node.leaving:
@@ -151,8 +181,7 @@ class Guard:
         log.warning("guard.leaves why=%s running=%d", why, len(self._node.active()))
         self._node.leaving, self._leaving_why = True, why
         self._worker.send(protocol.LEAVE, {"why": why})
-        for attempt in self._node.active():
-            self._closing.end(attempt, "leave", self._node.settings.term_grace_s)
+        self._farewell.end_all(why)
         self._loop.after(self._node.settings.leave_timeout_s, self._leave_at_last)
         self._stop_if_done()
 

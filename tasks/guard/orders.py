@@ -7,6 +7,7 @@ from tasks.guard.attempt import Attempt, State
 from tasks.guard.clock import boottime
 from tasks.guard.closing import Closing
 from tasks.guard.environment import Place, jobfile_environ
+from tasks.guard.farewell import Farewell
 from tasks.guard.leftovers import tmpdir_name
 from tasks.guard.node import Node
 from tasks.guard.protocol import Message, StartOrder
@@ -20,9 +21,10 @@ _SAY_STARTED_S = 0.05
 class Orders:
     """Carries out one order at a time, as the loop reads them."""
 
-    def __init__(self, node: Node, closing: Closing, scribe: Scribe, on_start: Callable[[], None]) -> None:
+    def __init__(self, node: Node, closing: Closing, farewell: Farewell, scribe: Scribe, on_start: Callable[[], None]) -> None:
         self._node = node
         self._closing = closing
+        self._farewell = farewell
         self._scribe = scribe
         self._on_start = on_start
         self._verbs: Mapping[str, Callable[[Attempt, Message], None]] = {
@@ -114,6 +116,7 @@ class Orders:
             self._fail(attempt, failure)
         else:
             attempt.move(State.RUNNING)
+            self._farewell.arm(attempt)
             attempt.news = self._node.loop.after(_SAY_STARTED_S, lambda: self._say_started(attempt))
 
     def _say_started(self, attempt: Attempt) -> None:
@@ -174,6 +177,7 @@ class Orders:
             attempt.freeze_ended()
             attempt.move(State.RUNNING)
             freezing.thaw(self._node.look(attempt))
+            self._farewell.arm(attempt)
             log.info("attempt.thawed job=%s attempt=%d", attempt.order.id, attempt.order.attempt)
         self._node.send(protocol.THAWED, {"token": attempt.token})
 

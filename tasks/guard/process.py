@@ -70,6 +70,13 @@ def read_environ(pid: int) -> dict[bytes, bytes]:
     return dict(variable.split(b"=", 1) for variable in raw.split(b"\0") if b"=" in variable)
 
 
+def catches(pid: int, signal_number: int) -> bool:
+    """Whether a process has a handler for the signal; False too if nobody can tell."""
+    raw = _read(f"/proc/{pid}/status", whole=True) or b""
+    _, found, rest = raw.partition(b"\nSigCgt:")
+    return bool(found) and bool(int(rest.split(b"\n", 1)[0], 16) >> (signal_number - 1) & 1)
+
+
 def _read(path: str, *, whole: bool = False) -> bytes | None:
     """None if it is gone or not ours to look at; without `whole` a page of it, which a stat file never fills."""
     try:

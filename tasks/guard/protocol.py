@@ -1,7 +1,7 @@
 """What guard and worker say to each other: newline-delimited JSON objects over a unix socket, as values.
 
 Worker to guard:  hello alive start extend thaw end forget goodbye
-Guard to worker:  welcome started start_failed froze thawed ended leave
+Guard to worker:  welcome started start_failed froze thawed ended warn leave
 
 `hello` is a worker's first word and `welcome` its answer. Names may be no UTF-8: they are text with surrogates, which JSON keeps.
 """
@@ -30,6 +30,8 @@ START_FAILED = "start_failed"
 FROZE = "froze"
 THAWED = "thawed"
 ENDED = "ended"
+#: The end is near: claim nothing more, and let what runs go on.
+WARN = "warn"
 LEAVE = "leave"
 
 #: Why an attempt was frozen: the dead-man's switch ran out.
@@ -91,6 +93,10 @@ class StartOrder:
     record: str | None = None
     #: The share of the node that it takes; None: one slot's.
     share: float | None = None
+    #: The signal that warns it before its node's end; None: it wants none.
+    checkpoint: int | None = None
+    #: It has so long from the warning to its end.
+    grace_s: float = 60.0
     #: Whatever the next worker needs to carry on; the guard does not look into it.
     blob: Any = None
 

@@ -33,8 +33,12 @@ class GuardSettings:
     leave_timeout_s: float = 20.0
     #: A result record that is not written after this time does not hold up the settle (LEASES rule 18).
     record_timeout_s: float = 60.0
-    #: When the block ends, Unix seconds; None: it does not.
+    #: When jobfiles are ended, Unix seconds: a little before the block's end; None: it has none.
     deadline_unix: float | None = None
+    #: From when on nothing is claimed any more, Unix seconds; None: until the deadline.
+    warn_unix: float | None = None
+    #: After a USR1 that the deadline does not explain, jobfiles are ended in so many seconds.
+    warned_s: float = 0.0
     #: Where the jobfiles' TMPDIRs are made (node-local); None: in the block's own TMPDIR, else /tmp.
     tmp_root: str | None = None
     #: "none", or "slot": each jobfile is bound to its share of the processors.

@@ -1,6 +1,5 @@
 """Programs in front of Slurm's own on a user's PATH, which pass on what they are asked, or do not: what they do stands in a file."""
 
-import os
 import shutil
 
 from chaos.slurm_world import SlurmWorld
@@ -20,9 +19,7 @@ class FakeSlurm:
     """`squeue`, `sbatch` and `scancel` for all commands of a world that are called after this."""
 
     def __init__(self, world: SlurmWorld) -> None:
-        self.folder = world.cluster.home / "fake"
-        self.folder.mkdir()
-        os.chown(self.folder, user.UID, user.UID)
+        self.folder = world.make_folder(world.cluster.home / "fake")
         self._world = world
         for name in ("squeue", "sbatch", "scancel"):
             program = world.write_file(self.folder / name, _PROGRAM.format(real=shutil.which(name), here=self.folder, name=name))

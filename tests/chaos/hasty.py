@@ -12,7 +12,7 @@ from whole.machine import Said
 
 PROGRAM = Path(__file__).with_name("hasty_program.py")
 #: Longer than an sbatch takes whose caller was killed.
-MISSING_S = 60.0 if FULL else 8.0
+MISSING_S = 60.0 if FULL else 6.0
 
 
 def _argv(words: tuple[str, ...], *, kill_at: int = 0, record: str = "") -> list[str]:

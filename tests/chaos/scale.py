@@ -1,4 +1,4 @@
-"""How long the faults of a cluster last: seconds in place of minutes, or the full times with NUNATAK_FULL_TIMES=1 (`make soak`)."""
+"""How long the faults of a cluster last: seconds in place of minutes, or the full times with NUNATAK_FULL_TIMES=1 (`make soak-cluster`)."""
 
 import os
 from collections.abc import Mapping

@@ -38,8 +38,7 @@ class SlurmWorld:
         self.home = cluster.home / ".nunatak"
         self.folder = cluster.home / "campaign" / "jobs"
         for folder in (self.home, self.home / "sites", self.folder.parent, self.folder):
-            folder.mkdir(mode=0o700)
-            own(folder)
+            self.make_folder(folder)
         self.log = RunLog(cluster.home)
         for path in (self.log.path, self.log.ticker):
             own(path)
@@ -50,6 +49,12 @@ class SlurmWorld:
     def write_file(self, path: Path, text: str) -> Path:
         """A file of the user's."""
         path.write_text(text)
+        own(path)
+        return path
+
+    def make_folder(self, path: Path) -> Path:
+        """A folder of the user's."""
+        path.mkdir(mode=0o700)
         own(path)
         return path
 
@@ -66,8 +71,9 @@ class SlurmWorld:
         text = "\n".join(part for part in (header, self.log.text(name, seconds, before, after)) if part)
         return self.write_file((folder or self.folder) / f"qsub_{name}.sh", f"#!/bin/bash\n{text}\n")
 
-    def write_many(self, count: int, seconds: float, **more: Any) -> list[str]:
-        names = [f"j{number:03d}" for number in range(count)]
+    def write_many(self, count: int, seconds: float, *, prefix: str = "j", **more: Any) -> list[str]:
+        """So many of the same kind; their names."""
+        names = [f"{prefix}{number:03d}" for number in range(count)]
         for name in names:
             self.write(name, seconds, **more)
         return names
@@ -100,6 +106,10 @@ class SlurmWorld:
         return said.out.split()
 
     # -- what is said of it -----------------------------------------------------------------------------------------------------------
+
+    def status(self) -> str:
+        """What `nunatak status` says, without the breaks at the end of a terminal's lines."""
+        return " ".join(self.insist("status").out.split())
 
     def jobs(self, host: str = "") -> dict[str, dict[str, Any]]:
         """Our own record of each jobfile by its short name."""
@@ -167,6 +177,13 @@ class SlurmWorld:
             return [process for host in self.cluster.nodes for process in self.cluster.pids_on(host, user=user.NAME)]
 
         servers.wait_until(lambda: not self.slurm_jobs() and not left(), timeout_s, f"blocks to end; {self.slurm_jobs()}, {left()}")
+
+    def finish(self, names: list[str], *, once_more: frozenset[str] | set[str] = frozenset()) -> None:
+        """When all have ended: nothing was lost, nothing ran twice at once, no failure counts; and nothing is left of cancelled blocks."""
+        self.assert_nothing_lost_and_none_twice(names, once_more=once_more)
+        assert self.job_values(names, "failures") == {0}
+        self.insist("blocks", "cancel", "all")
+        self.assert_nothing_left()
 
     def words(self) -> str:
         """Where to look when a test has failed: what the blocks said."""

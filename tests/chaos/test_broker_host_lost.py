@@ -58,7 +58,11 @@ class Fall:
 
     def wait_followed(self) -> None:
         """Every node's worker has lost the broker and found it again, where it is now."""
-        wait_until(lambda: [self._is_followed(log) for log in self.logs()] == [True, True], 60, f"the workers to follow; {self.logs()}")
+
+        def followed() -> bool:
+            return [self._is_followed(log) for log in self.logs()] == [True, True]
+
+        wait_until(followed, SCALE.limit_s(60), f"the workers to follow; {self.logs()}")
 
     def _is_followed(self, log: str) -> bool:
         return 0 < log.count("renewer.unreachable") == log.count("renewer.contact")

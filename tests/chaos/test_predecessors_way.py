@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from chaos.slurm_world import own, slurm_world
+from chaos.slurm_world import slurm_world
 from cluster.fixtures import new_cluster  # noqa: F401  # a fixture
 
 _CONFIGS = Path(__file__).parents[1] / "launcher" / "configs"
@@ -19,11 +19,9 @@ def test_run_with_the_old_configs_does_two_campaigns_at_2_and_1_per_node_and_ove
             # This cluster has four nodes.
             text = re.sub(r"nodes_per_block=\d+", "nodes_per_block=2", (_CONFIGS / f"{name}.py").read_text())
             world.write_file(cluster.home / f"{name}.py", text)
-        second = world.folder.parent / "50cm"
-        second.mkdir()
-        own(second)
-        halves = [world.write(f"h{n:02d}", 5.0).stem.removeprefix("qsub_") for n in range(12)]
-        wholes = [world.write(f"w{n:02d}", 5.0, folder=second).stem.removeprefix("qsub_") for n in range(6)]
+        second = world.make_folder(world.folder.parent / "50cm")
+        halves = world.write_many(12, 5.0, prefix="half")
+        wholes = world.write_many(6, 5.0, prefix="whole", folder=second)
 
         runs = [
             world.start("run", "-s", str(world.folder), "-f", "stampede2_htex", "--per-node", "2", "--yes"),

@@ -122,8 +122,7 @@ def test_refused_submissions_are_tried_later_and_later_and_after_ten_somebody_mu
 
 
 def test_a_limit_that_is_reached_is_said_and_tried_again_later(world):
-    fake = world.cluster.home / "bin"
-    fake.mkdir()
+    fake = world.make_folder(world.cluster.home / "bin")
     world.write_file(fake / "sbatch", LIMIT).chmod(0o755)
     wish = Wish(world)
     assert "(job submit limit, user's size and/or time limits)" in wish.scale(env={"PATH": f"{fake}:/usr/bin:/bin"})

@@ -18,7 +18,7 @@ from cluster.fixtures import new_cluster  # noqa: F401  # a fixture
 CAP = 3
 KILLS = 20
 #: A step that submits a block takes about so long.
-STEP_S = 3.0
+STEP_S = 2.5
 HOSTS = ("login", "login2")
 #: What Slurm counts as a user's job.
 LIVING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")
@@ -150,7 +150,12 @@ def test_scale_killed_at_random_on_two_hosts_at_once_never_has_more_blocks_than_
     cluster = new_cluster(settings={"KillWait": "2"})
     slurm = SlurmsList(cluster)
     with slurm_world(cluster) as world:
-        names = world.write_many(120 * (5 if FULL else 1), 2.0)
+        go = cluster.home / "go"
+        # Those that wait for a word come later, and then there is always more to do.
+        late = [f"late{number:02d}" for number in range(16)]
+        for name in late:
+            world.write(name, 0.2, before=until(go))
+        names = [*world.write_many(50 * (5 if FULL else 1), 1.5), *late]
         world.write_site(poll_every_s=0.05, submissions_per_hour=1000)
         world.enqueue()
         world.insist("blocks", "scale", "-f", "test", "--max", str(CAP), "--once")
@@ -165,6 +170,7 @@ def test_scale_killed_at_random_on_two_hosts_at_once_never_has_more_blocks_than_
                     loop.wait()
             _settle(world, slurm, wait_until, CAP)
             loop = start_hastily(world, "blocks", "scale", "-f", "test", "--max", str(CAP))
+            go.touch()
             world.wait_ended(names)
         print(f"most at once {max(counts)} in {len(counts)} counts, submitted {len(slurm.all())}, recorded {len(world.blocks())}")
         assert max(counts) <= CAP

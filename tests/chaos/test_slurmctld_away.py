@@ -6,6 +6,7 @@ import pytest
 from chaos.fake_slurm import FakeSlurm
 from chaos.hasty import MISSING_S, call_hastily
 from chaos.scale import FULL, SCALE
+from chaos.signs import until
 from chaos.slurm_world import slurm_world
 from cluster.fixtures import new_cluster  # noqa: F401  # a fixture
 
@@ -20,8 +21,12 @@ class Watched:
         self.world = world
         self.wait_until = wait_until
         self.fake = FakeSlurm(world)
-        # One block of two slots is at it for more than twice the time that the controller is away.
-        self.names = world.write_many(40, AWAY_S / 8)
+        self.go = world.cluster.home / "go"
+        # Those that wait for a word come later, and then there is always more to do.
+        last = [f"late{number:02d}" for number in range(16)]
+        for name in last:
+            world.write(name, 0.2, before=until(self.go))
+        self.names = [*world.write_many(16, AWAY_S / 8), *last]
         world.write_site(poll_every_s=0.5)
         world.enqueue()
 
@@ -54,6 +59,7 @@ class Watched:
         return len(self.names) - len(self.world.started())
 
     def finish(self, once_more=frozenset()):
+        self.go.touch()
         self.world.wait_ended(self.names, SCALE.limit_s(120))
         self.world.assert_nothing_lost_and_none_twice(self.names, once_more=once_more)
         self.world.insist("blocks", "cancel", "all")
@@ -118,6 +124,7 @@ def test_a_submission_that_slurmctld_carries_out_when_it_wakes_is_found_by_its_n
 
     watched.wait_job(2)
     wait_until(lambda: watched.recorded() == watched.jobs(), SCALE.limit_s(60), "the number of the second block")
+    assert sorted(world.block_states().values()) == ["running", "waiting"]
     watched.finish()
     assert (watched.submissions(), len(watched.jobs())) == (2, 2)
     scale.terminate()

@@ -102,7 +102,7 @@ def test_no_answer_of_squeue_that_is_not_whole_and_true_has_a_block_submitted(ne
     cluster = new_cluster(settings={"FirstJobId": "1001"})
     with slurm_world(cluster) as world:
         go = cluster.home / "go"
-        names = world.write_many(30, 0.2, before=until(go))
+        names = world.write_many(24, 0.2, before=until(go))
         world.write_site(poll_every_s=0.05, cmd_timeout_s=TIMEOUT_S, submissions_per_hour=100)
         world.enqueue()
         liar = Liar(world)

@@ -76,7 +76,8 @@ class Shape:
     #: Processors and memory that Slurm believes each node to have.
     cpus: int = 4
     memory_mb: int = 4000
-    #: Partition name -> further words of its line ("MaxTime=02:00:00 Nodes=n[1-2]"); it has all nodes if none are named, the first is the default.
+    #: Partition name -> further words of its line ("MaxTime=02:00:00 Nodes=n[1-2]"). It has all nodes if none are named; the first is the
+    #: default.
     partitions: Mapping[str, str] = field(default_factory=lambda: {"main": ""})
     #: Keys of slurm.conf that replace or add to ours.
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -98,11 +99,10 @@ def _node(name: str, shape: Shape, place: str) -> str:
 
 
 def _partition(name: str, words: str, nodes: int, default: bool) -> str:
-    missing = {"Nodes": f"n[1-{nodes}]", "MaxTime": "INFINITE"}
-    for word in words.split():
-        missing.pop(word.partition("=")[0], None)
-    keys = "".join(f" {key}={value}" for key, value in missing.items())
-    return f"PartitionName={name} State=UP{' Default=YES' if default else ''}{keys} {words}".rstrip()
+    given = {word.partition("=")[0] for word in words.split()}
+    places = "" if "Nodes" in given else f" Nodes=n[1-{nodes}]"
+    limit = "" if "MaxTime" in given else " MaxTime=INFINITE"
+    return f"PartitionName={name}{places} State=UP{' Default=YES' if default else ''}{limit} {words}".rstrip()
 
 
 def main() -> None:

@@ -60,6 +60,14 @@ def test_the_first_partition_is_the_default_and_has_no_limit_unless_told():
     ]
 
 
+def test_a_partition_has_the_nodes_that_are_named_and_all_where_none_are():
+    lines = slurm_conf(Shape(nodes=3, partitions={"east": "MaxNodes=1 Nodes=n1", "west": "MaxNodes=2"}), freezer=True).splitlines()
+    assert lines[-2:] == [
+        "PartitionName=east State=UP Default=YES MaxTime=INFINITE MaxNodes=1 Nodes=n1",
+        "PartitionName=west Nodes=n[1-3] State=UP MaxTime=INFINITE MaxNodes=2",
+    ]
+
+
 def test_containers_find_each_other_by_name():
     text = slurm_conf(Shape(nodes=2), freezer=False, addresses=False)
     assert "SlurmctldHost=ctl\n" in text

@@ -32,19 +32,19 @@ def _place(tmp_path: Path, folder: Path | None = None) -> Place:
 # -- times ------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_scheduler_says_when_a_block_ends_and_jobfiles_end_a_little_earlier():
+def test_jobfiles_run_on_until_shortly_before_the_end_that_the_scheduler_says():
     block = replace(BLOCK, walltime_s=7200.0, warn_s=120.0)
-    assert span(block, started_at=1000.0, ends_at=9000.0, now=1500.0) == Span(started=1000.0, ends=8880.0)
+    assert span(block, started_at=1000.0, ends_at=9000.0, now=1500.0) == Span(started=1000.0, ends=8970.0, warns=8880.0)
 
 
 def test_without_the_schedulers_word_the_walltime_counts_from_the_start():
     block = replace(BLOCK, walltime_s=7200.0, warn_s=120.0)
-    assert span(block, started_at=1000.0, ends_at=None, now=1500.0) == Span(started=1000.0, ends=8080.0)
-    assert span(block, started_at=None, ends_at=None, now=1500.0) == Span(started=1500.0, ends=8580.0)
+    assert span(block, started_at=1000.0, ends_at=None, now=1500.0) == Span(started=1000.0, ends=8170.0, warns=8080.0)
+    assert span(block, started_at=None, ends_at=None, now=1500.0) == Span(started=1500.0, ends=8670.0, warns=8580.0)
 
 
 def test_a_short_block_keeps_most_of_its_time_for_jobfiles():
-    assert span(replace(BLOCK, warn_s=120.0), started_at=0.0, ends_at=300.0, now=1.0).ends == 270.0
+    assert span(replace(BLOCK, warn_s=120.0), started_at=0.0, ends_at=300.0, now=1.0) == Span(started=0.0, ends=285.0, warns=270.0)
 
 
 def test_a_local_block_ends_when_its_file_says_and_one_without_an_end_never():
@@ -55,9 +55,10 @@ def test_a_local_block_ends_when_its_file_says_and_one_without_an_end_never():
 def test_guard_and_worker_have_the_same_deadline_and_the_worker_knows_what_is_paid_for(home: Home, tmp_path: Path):
     settings = Settings(home=home)
     block = block_file_of(SLURM, "b1", settings, campaigns=("3",))
-    times = Span(started=1000.0, ends=8080.0)
+    times = Span(started=1000.0, ends=8080.0, warns=7990.0)
     guard, worker = guard_settings(settings, block, _place(tmp_path), times), worker_settings(settings, block, _place(tmp_path), times)
     assert guard.deadline_unix == worker.deadline_unix == 8080.0
+    assert (guard.warn_unix, guard.warned_s) == (7990.0, SLURM.warn_s - 30.0)
     assert (worker.stay_until_unix, worker.idle_s, worker.campaigns, worker.slots) == (1900.0, 60.0, ("3",), 2)
     assert guard.min_cpus == 48
     assert WorkerSettings.from_json(worker.to_json()) == worker

@@ -57,6 +57,7 @@ class FakeWorker:
     def _callbacks(self) -> Callbacks:
         return Callbacks(
             on_leave=lambda why: self.news.append(("leave", why)),
+            on_warned=lambda why: self.news.append(("warn", why)),
             on_froze=lambda token, why: self.news.append(("froze", token, why)),
             on_thawed=lambda token: self.news.append(("thawed", token)),
             on_guard_gone=lambda: self.news.append(("guard gone",)),

@@ -47,6 +47,15 @@ TABLE = {
     "no folder": (Ended(start_failed=GONE_FOLDER), failed("start failed at chdir: No such file or directory", retry=True)),
     "no reason": (Ended(start_failed=StartFailed(stage="fork")), failed("start failed at fork: no reason given", retry=True)),
     # Ended by us.
+    "warned": (
+        Ended(exit_code=75, ended_for=EndedFor.WARNED),
+        Ending(verdict=HANDED_BACK, reason="handed back: its node ends, of which it was warned", free=True),
+    ),
+    "warned, without what it was to make": (
+        Ended(exit_code=0, outputs=False, ended_for=EndedFor.WARNED),
+        Ending(verdict=HANDED_BACK, reason="handed back: its node ends, of which it was warned", free=True),
+    ),
+    "warned, and it ended well": (Ended(exit_code=0, ended_for=EndedFor.WARNED), Ending(verdict=DONE, reason="exit code 0")),
     "leave": (Ended(signal=15, ended_for=EndedFor.LEAVE), Ending(verdict=HANDED_BACK, reason="handed back: its node leaves", free=True)),
     "deadline": (
         Ended(signal=9, outputs=False, ended_for=EndedFor.DEADLINE),
@@ -117,7 +126,8 @@ def test_every_combination_has_one_ending_that_is_sound() -> None:
 def test_nothing_is_done_without_outputs_but_by_its_own_exit_code_0() -> None:
     for ended in EVERY:
         if judge(ended).verdict is DONE and not ended.outputs:
-            assert (ended.exit_code, ended.outputs, ended.ended_for, ended.start_failed) == (0, None, None, None), ended
+            assert (ended.exit_code, ended.outputs, ended.start_failed) == (0, None, None), ended
+            assert ended.ended_for in (None, EndedFor.WARNED), ended
 
 
 def test_complete_outputs_are_never_a_failure_or_run_again() -> None:
@@ -132,7 +142,7 @@ def test_a_failure_after_a_freeze_of_a_jobfile_that_ran_never_counts() -> None:
 
 def test_a_hand_back_is_free_only_if_somebody_asked_for_it() -> None:
     asked = {e.ended_for for e in EVERY if judge(e).free}
-    assert asked == {EndedFor.LEAVE, EndedFor.DEADLINE, EndedFor.DRAIN}
+    assert asked == {EndedFor.LEAVE, EndedFor.DEADLINE, EndedFor.WARNED, EndedFor.DRAIN}
 
 
 def test_reasons_are_the_same_for_all_jobfiles_of_a_campaign() -> None:

@@ -62,7 +62,7 @@ def test_the_guard_leaves_by_itself_when_its_block_ends(tmp_path: Path) -> None:
     with GuardNode(tmp_path, deadline_unix=time.time() + 0.7) as node:
         worker = node.greeted()
         ending = node.run(worker, "echo $NUNATAK_DEADLINE; sleep 777").wait(8)
-        assert (ending.signal, ending.ended_for) == (15, "leave")
+        assert (ending.signal, ending.ended_for) == (15, "deadline")
         assert ("leave", "deadline") in worker.news
         worker.let_exit()
         assert node.process.wait(5) == 0

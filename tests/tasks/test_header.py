@@ -115,3 +115,14 @@ def test_any_text_has_a_header_or_is_refused(text: bytes) -> None:
         parse_header(b"#!/bin/bash\n#NUNATAK " + text)
     except BadHeader as error:
         assert 2 <= error.line <= text.count(b"\n") + 2  # noqa: PT017 - most texts raise nothing
+
+
+def test_a_warning_before_the_end_and_its_grace():
+    options = parse_header(b"#!/bin/bash\n#NUNATAK checkpoint_signal=sigusr2 grace=90s\n").options
+    assert (options.checkpoint_signal, options.grace_s) == ("USR2", 90.0)
+
+
+def test_a_signal_that_is_none_is_an_error_with_its_line():
+    with pytest.raises(BadHeader) as error:
+        parse_header(b"#!/bin/bash\n#NUNATAK checkpoint_signal=USR3\n")
+    assert (error.value.line, error.value.reason) == (2, "checkpoint_signal: 'USR3' is no signal; did you mean USR2?")

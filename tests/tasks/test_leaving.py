@@ -33,6 +33,13 @@ def test_a_drained_node_leaves_as_soon_as_nothing_runs_whatever_is_paid():
     assert reason_to_leave(replace(SETTINGS, stay_until_unix=9999.0), node) == "its block is drained"
 
 
+def test_a_node_that_was_warned_of_its_end_leaves_as_soon_as_nothing_runs_and_all_is_handed_back():
+    node = replace(IDLE, idle_s=0.0, warned=True)
+    assert reason_to_leave(replace(SETTINGS, stay_until_unix=9999.0), node) == "its block ends soon and nothing runs"
+    assert reason_to_leave(SETTINGS, replace(node, open_claims=1)) is None
+    assert reason_to_leave(SETTINGS, replace(BUSY, warned=True)) is None
+
+
 def test_a_bad_node_stays_as_long_as_an_idle_one_and_says_why_it_leaves():
     node = replace(IDLE, told=("bad", "3 jobfiles failed here that end well elsewhere"))
     assert reason_to_leave(SETTINGS, replace(node, idle_s=10.0)) is None
