@@ -14,7 +14,7 @@ from launcher.answer import Answer
 from launcher.block import Block, BlockState
 from launcher.cap import Cap
 from launcher.command import worker_command
-from launcher.errors import LauncherError, SubmitFailed, SubmitRefused
+from launcher.errors import BlockExists, SubmitFailed, SubmitRefused
 from launcher.order import Order
 from launcher.output import last_line, output_tail
 from launcher.providers import provider_of
@@ -200,5 +200,5 @@ def _make_folder(home: Home, block_id: str) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
-        raise LauncherError(f"a block {block_id} exists already, in {folder}. Use a new block id") from None
+        raise BlockExists(f"a block {block_id} exists already, in {folder}. Use a new block id") from None
     return folder.resolve()

@@ -15,7 +15,7 @@ from broker.home import Home
 from launcher import blocks
 from launcher.block import Block, BlockState
 from launcher.command import worker_command
-from launcher.errors import LauncherError
+from launcher.errors import BlockExists, LauncherError
 from launcher.job_file import JobFile
 from launcher.site import Site
 from launcher.slurm_files import read_ended, read_started
@@ -84,9 +84,14 @@ def submit_broker(site: Site, home: Home, *, command: Sequence[str] = (), clock:
         before, silence = look(before, home, clock=clock)
         if not before.state.is_over:
             raise BrokerJobLives(before, _why(before, silence, home))
-    number = max(_numbers(home), default=0) + 1
-    block_id = _block_id(home, number)
-    return blocks.submit(site, home, block_id, ledger=JobFile(home), command=command or serve_command(block_id), clock=clock)
+    # The one after the job that was found to be over, and not after the last that there is by now: that may be somebody else's.
+    block_id = _block_id(home, _number(before) + 1 if before is not None else 1)
+    try:
+        return blocks.submit(site, home, block_id, ledger=JobFile(home), command=command or serve_command(block_id), clock=clock)
+    except BlockExists as error:
+        theirs = last_job(home)
+        assert theirs is not None
+        raise BrokerJobLives(theirs, f"somebody else submits the broker at this moment, as {block_id}: nunatak broker status") from error
 
 
 def serve_command(block_id: str) -> tuple[str, ...]:
@@ -107,6 +112,12 @@ def _why(job: Block, silence: str, home: Home) -> str:
     words = f" ({job.reason})" if job.reason else ""
     cancel = f"; scancel {job.job_id} ends it" if job.job_id and job.provider == "slurm" else ""
     return f"{named} of the broker is {job.state.value}{words}, see {folder}{cancel}"
+
+
+def _number(job: Block) -> int:
+    found = _NUMBERED.fullmatch(job.block_id)
+    assert found is not None
+    return int(found[1])
 
 
 def _numbers(home: Home) -> list[int]:

@@ -61,6 +61,10 @@ class CancelFailed(LauncherError):
     """The scheduler could not be told to end a block; the next look at it tells it again."""
 
 
+class BlockExists(LauncherError):
+    """Somebody has submitted a block of this name, or is about to; use another name."""
+
+
 class NoProgram(LauncherError):
     """Our own `nunatak` program is not where this installation should have it; install again."""
 

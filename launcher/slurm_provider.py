@@ -49,7 +49,11 @@ class SlurmBlockProvider(SlurmProvider):  # type: ignore[misc]  # Parsl comes wi
         if not self._is_made:
             # Parsl's constructor asks sacct whether it could be asked for states, which it never is here.
             return 1, "", "not asked"
-        ended = run(shlex.split(cmd), timeout or self._timeout_s)
+        program, *arguments = shlex.split(cmd)
+        if program == "scancel":
+            # A controller that has lost a job gives its number to another one: only the job of this name is meant.
+            arguments.insert(0, f"--name={self.block_id}")
+        ended = run((program, *arguments), timeout or self._timeout_s)
         self.said = " ".join(f"{ended.err} {ended.out}".split())[:500] or "it said nothing"
         return ended.code, ended.out, ended.err
 

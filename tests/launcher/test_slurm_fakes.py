@@ -157,7 +157,7 @@ def test_a_block_that_was_given_up_while_sbatch_hung_is_cancelled_at_once(fakes,
     fakes.write("scancel", "true")
     with pytest.raises(SubmitFailed, match="given up by another launcher while it was being submitted; its job 17 was cancelled"):
         blocks.submit(SITE, home, "b1", ledger=Notes(after="over"), command=["true"])
-    assert fakes.calls("scancel") == ["17"]
+    assert fakes.calls("scancel") == ["--name=b1 17"]
 
 
 def test_one_squeue_is_asked_for_all_blocks(fakes, home):
@@ -241,7 +241,7 @@ def test_a_cancel_goes_to_scancel_by_number_after_it_is_recorded(fakes, home):
     fakes.write("scancel", "true")
     ledger = Notes()
     blocks.cancel(_block(), home, ledger=ledger)
-    assert (fakes.calls("scancel"), ledger.states) == (["17"], ["leaving"])
+    assert (fakes.calls("scancel"), ledger.states) == (["--name=b1 17"], ["leaving"])
 
 
 @pytest.mark.parametrize("text", ["echo 'scancel: error: Unable to contact slurm controller' >&2; exit 1", "sleep 600"])
@@ -268,7 +268,7 @@ def test_a_cancelled_intent_is_ended_when_it_turns_up(fakes, home):
         blocks.cancel(_block(state=BlockState.INTENDED, job_id=""), home, ledger=ledger)
     fakes.says("squeue", HEADER + record("21", "PENDING"))
     found = blocks.look_all([Block.from_fields("b1", ledger.kept[-1])], home).blocks[0]
-    assert (fakes.calls("scancel"), found.job_id, found.state) == (["21"], "21", BlockState.LEAVING)
+    assert (fakes.calls("scancel"), found.job_id, found.state) == (["--name=b1 21"], "21", BlockState.LEAVING)
 
 
 def test_a_command_that_hangs_is_killed_with_all_that_it_started(fakes, tmp_path):
