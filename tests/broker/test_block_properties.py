@@ -39,7 +39,6 @@ BUGS = (
 )
 
 HUNT = settings(
-    max_examples=150,
     stateful_step_count=30,
     phases=(Phase.generate,),
     database=None,
@@ -51,8 +50,8 @@ HUNT = settings(
 )
 
 
-def run(server: LeaseServer) -> None:
-    run_state_machine_as_test(lambda: BlockMachine(server), settings=HUNT)  # type: ignore[arg-type]
+def run(server: LeaseServer, examples: int = 150) -> None:
+    run_state_machine_as_test(lambda: BlockMachine(server), settings=settings(HUNT, max_examples=examples))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -65,4 +64,4 @@ def test_no_order_of_launchers_steps_exceeds_a_cap_or_unlearns_what_was_known(sh
 def test_the_launchers_find(bug: Bug, shared_lease_server: LeaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.plant_in_scripts(monkeypatch)
     with pytest.raises((Exception, pytest.fail.Exception)):
-        run(shared_lease_server)
+        run(shared_lease_server, examples=1000)

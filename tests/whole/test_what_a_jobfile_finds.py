@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import servers
 from whole.machine import Machine, machine_in
-from whole.proc import cmdline
+from whole.proc import cmdline, environ
 
 VENV = Path(sys.prefix)
 #: Into `found/NAME/`, one file per question. /proc/self is the child that asks, which has what its jobfile hands on.
@@ -129,7 +129,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         servers.wait_until(lambda: (found / "facts" / "tmpdir").exists(), 30, "the jobfile to look around")
         pids = _ours(machine)
         arguments = "\n".join(map(cmdline, pids))
-        variables = "\n".join(Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace") for pid in pids)
+        variables = "\n".join(word.decode(errors="replace") for pid in pids for word in environ(pid))
         (folder / "go").touch()
         out, err = child.communicate(timeout=60)
         yield World(machine, found, mark, child, f"{out}\n{err}", arguments, variables)
