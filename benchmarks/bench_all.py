@@ -17,6 +17,7 @@ FILES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bench_enqueue.py": (("100000",), ("2000",)),
     "bench_ledger.py": (("100000",), ("2000",)),
     "bench_fsync.py": (("20",), ("2",)),
+    "bench_policy.py": (("5",), ("1",)),
 }
 
 
