@@ -43,7 +43,9 @@ def test_a_jobfile_is_the_guards_own_child_and_dies_with_it(node: GuardNode, wor
 def test_a_jobfile_finds_no_signal_ignored_or_blocked_and_no_descriptor_of_ours(node: GuardNode, worker: FakeWorker) -> None:
     assert node.run(worker, "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | wc -l").wait(8).exit_code == 0
     blocked, ignored, descriptors = node.output().split("\n")[:3]
-    assert int(blocked.split()[1], 16) == int(ignored.split()[1], 16) == 0
+    # 32 and 33 are the C library's own: whoever started these tests may have left them ignored, and no program can undo that through it.
+    settable = ~(1 << 31 | 1 << 32)
+    assert int(blocked.split()[1], 16) & settable == int(ignored.split()[1], 16) & settable == 0
     # 0, 1, 2 and the listing's own.
     assert int(descriptors) == 4
 
