@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from broker import scripts
 
@@ -30,3 +31,18 @@ class Bug:
         example = _SHARED.get(self.verb, self.verb)
         assert self.plant(example, right(example, 7)) != right(example, 7)
         monkeypatch.setattr(scripts, "source", lambda verb, major: self.plant(verb, right(verb, major)))
+
+
+def hunting(steps: int, examples: int = 150) -> settings:
+    """How a property test looks for bugs: the same schedules each time, and the first finding is enough, unshrunk."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        phases=(Phase.generate,),
+        database=None,
+        deadline=None,
+        derandomize=True,
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+    )

@@ -1,11 +1,10 @@
 """Nodes are judged, excused and forgiven, and blocks drained, as docs/leases.md says; each bug planted here is found by that."""
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lease_server import LeaseServer
 from node_machine import STORIES, NodeMachine
-from planted_bug import Bug
+from planted_bug import Bug, hunting
 
 BUGS = (
     Bug(
@@ -82,22 +81,10 @@ BUGS = (
     Bug(name="a_persons_retry_keeps_the_marks", verb="retry", right="'quick_on', 'taken_off', 'worn_out'", wrong="'worn_out'"),
 )
 
-QUICK = settings(
-    max_examples=150,
-    stateful_step_count=10,
-    phases=(Phase.generate,),
-    database=None,
-    deadline=None,
-    derandomize=True,
-    print_blob=False,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
-
 
 @pytest.mark.slow
 def test_nodes_are_judged_by_the_rules_whatever_happens(shared_lease_server: LeaseServer) -> None:
-    run_state_machine_as_test(lambda: NodeMachine(shared_lease_server), settings=QUICK)  # type: ignore[arg-type]
+    run_state_machine_as_test(lambda: NodeMachine(shared_lease_server), settings=hunting(10))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

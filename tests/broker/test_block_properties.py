@@ -2,10 +2,9 @@
 
 import pytest
 from block_machine import BlockMachine
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lease_server import LeaseServer
-from planted_bug import Bug
+from planted_bug import Bug, hunting
 
 BUGS = (
     Bug(name="the_cap_is_not_checked", verb="intend", right="if max_live and live >= max_live then", wrong="if false then"),
@@ -38,20 +37,9 @@ BUGS = (
     ),
 )
 
-HUNT = settings(
-    stateful_step_count=30,
-    phases=(Phase.generate,),
-    database=None,
-    deadline=None,
-    derandomize=True,
-    print_blob=False,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
-
 
 def run(server: LeaseServer, examples: int = 150) -> None:
-    run_state_machine_as_test(lambda: BlockMachine(server), settings=settings(HUNT, max_examples=examples))  # type: ignore[arg-type]
+    run_state_machine_as_test(lambda: BlockMachine(server), settings=hunting(30, examples))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -1,11 +1,10 @@
 """The property test is worth something: each bug planted here in a verb's script is found by it."""
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lease_machine import LeaseMachine
 from lease_server import LeaseServer
-from planted_bug import Bug
+from planted_bug import Bug, hunting
 
 BUGS = (
     Bug(
@@ -76,22 +75,10 @@ BUGS = (
     Bug(name="a_lease_is_not_renewed", verb="renew", right="redis.call('ZADD', 'leases', int(NOW + B.lease_ms), id)", wrong=""),
 )
 
-HUNT = settings(
-    max_examples=150,
-    stateful_step_count=50,
-    phases=(Phase.generate,),
-    database=None,
-    deadline=None,
-    derandomize=True,
-    print_blob=False,
-    report_multiple_bugs=False,
-    suppress_health_check=list(HealthCheck),
-)
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_the_property_test_finds(bug: Bug, shared_lease_server: LeaseServer, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.plant_in_scripts(monkeypatch)
     with pytest.raises((Exception, pytest.fail.Exception)):
-        run_state_machine_as_test(lambda: LeaseMachine(shared_lease_server), settings=HUNT)  # type: ignore[arg-type]
+        run_state_machine_as_test(lambda: LeaseMachine(shared_lease_server), settings=hunting(50, examples=600))  # type: ignore[arg-type]
