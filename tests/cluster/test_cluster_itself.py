@@ -168,6 +168,7 @@ def test_a_frozen_host_stands_still_and_what_was_stopped_before_stays_so(new_clu
     wait_until(file.exists, 10, "a tick")
     cluster.freeze("n1")
     size = file.stat().st_size
+    # Fifteen ticks' time: that nothing happens can only be waited for.
     time.sleep(0.3)
     assert file.stat().st_size == size
     cluster.thaw("n1")

@@ -1,11 +1,11 @@
 """Blocks through the provider of a user's own Parsl config."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from servers import wait_until
 
 from broker.home import Home
 from launcher import blocks
@@ -197,14 +197,9 @@ def test_a_block_runs_through_parsls_own_local_provider(home, tmp_path):
     command = ["/bin/bash", "-c", f"echo $FROM_NODE $NUNATAK_HOME > {out}.new; mv {out}.new {out}; exec sleep 60"]
     ledger = Notes()
     block = blocks.submit(site, home, "b1", ledger=ledger, command=command)
-    deadline = time.monotonic() + 30
-    while not out.exists():
-        assert time.monotonic() < deadline, blocks.said(block, home)
-        time.sleep(0.05)
+    wait_until(out.exists, 30, f"the block's output; {blocks.said(block, home)}")
     assert out.read_text() == f"1 {home.root}\n"
     running = blocks.look(block, home)
     assert running.state is BlockState.RUNNING
     leaving = blocks.cancel(replace(running), home, ledger=ledger)
-    while blocks.look(leaving, home).state is BlockState.LEAVING:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: blocks.look(leaving, home).state is not BlockState.LEAVING, 30, "the block to end")
