@@ -38,9 +38,9 @@ CLUSTER := PYTHONPATH=tests $(BIN)/python -P -m cluster.command
 cluster: install ## a real Slurm cluster on this machine, with a shell on its login host; gone when the shell ends
 	$(CLUSTER) play $(CLUSTERARGS)
 
-# By file on three processes: most of the time tests wait, for leases of seconds and for daemons. More would make them late for each other.
+# By file on two processes: most of the time tests wait, for leases of seconds and for daemons. On three some came too late for each other.
 test: install-dev ## runs the tests
-	$(BIN)/python -I -m pytest -n 3 --dist loadfile $(PYTESTARGS)
+	$(BIN)/python -I -m pytest -n 2 --dist loadfile $(PYTESTARGS)
 
 soak: export NUNATAK_SOAK_SECONDS ?= 3600
 soak: install-dev ## random faults, seed after seed, for NUNATAK_SOAK_SECONDS (3600) from NUNATAK_SOAK_SEED on (docs/reliability.md)

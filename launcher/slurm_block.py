@@ -12,7 +12,7 @@ from launcher.block import Block, BlockState
 from launcher.errors import CancelFailed, SubmitFailed
 from launcher.order import Order
 from launcher.site import Site
-from launcher.slurm_commands import CommandFailed, NoCommand, is_forgotten, queue
+from launcher.slurm_commands import NO_SUCH_JOB, CommandFailed, NoCommand, is_forgotten, queue
 from launcher.slurm_files import NODE_SCRIPT, read_ended, read_started
 from launcher.slurm_queue import Garbage, Row, others, parse_queue, row_of
 from launcher.slurm_reasons import is_refusal
@@ -130,7 +130,8 @@ def _scancel(block: Block, job_id: str, folder: Path, timeout_s: float) -> None:
         (was_told,) = provider.cancel([job_id])
     except CommandFailed as error:
         raise CancelFailed(f"block {block.block_id} was not cancelled: {error}; the next look tries again") from error
-    if not was_told:
+    # A job that ends at this very moment cannot be told any more, and need not be; what became of it is for the next look.
+    if not was_told and NO_SUCH_JOB not in provider.said:
         what = f'block {block.block_id} was not cancelled: scancel {job_id} said "{provider.said}"'
         raise CancelFailed(f"{what}; the next look tries again")
 

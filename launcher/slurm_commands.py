@@ -86,6 +86,10 @@ def queue(timeout_s: float) -> str:
     return ended.out
 
 
+#: What Slurm's commands say of a job that has just ended, and of one that it has forgotten.
+NO_SUCH_JOB = "Invalid job id specified"
+
+
 def is_forgotten(job_id: str, name: str, timeout_s: float) -> bool:
     """Whether Slurm says that it has no such job, or that the job of this number is another; False if it says anything else."""
     try:
@@ -93,7 +97,7 @@ def is_forgotten(job_id: str, name: str, timeout_s: float) -> bool:
     except CommandFailed:
         return False
     if ended.code != 0:
-        return "Invalid job id specified" in ended.err
+        return NO_SUCH_JOB in ended.err
     # A controller that has lost its last seconds gives their numbers out again.
     found = re.match(r"JobId=\d+ .*?JobName=(.*?) UserId=", ended.out, re.DOTALL)
     return found is not None and found[1] != name and f"/{name}/" not in ended.out

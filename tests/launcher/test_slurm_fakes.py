@@ -244,6 +244,14 @@ def test_a_cancel_goes_to_scancel_by_number_after_it_is_recorded(fakes, home):
     assert (fakes.calls("scancel"), ledger.states) == (["--name=b1 17"], ["leaving"])
 
 
+def test_a_block_that_ends_while_it_is_cancelled_is_no_failure_of_the_cancel(fakes, home):
+    fakes.write("scancel", "echo 'scancel: error: Kill job error on job id 17: Invalid job id specified' >&2; exit 1")
+    ledger = Notes()
+    blocks.cancel(_block(), home, ledger=ledger)
+    fakes.says("squeue", HEADER + record("17", "COMPLETED"))
+    assert blocks.look_all([Block.from_fields("b1", ledger.kept[-1])], home).blocks[0].state.is_over
+
+
 @pytest.mark.parametrize("text", ["echo 'scancel: error: Unable to contact slurm controller' >&2; exit 1", "sleep 600"])
 def test_a_cancel_that_did_not_arrive_is_said_and_repeated_by_the_next_look(fakes, home, text):
     fakes.write("scancel", text)
